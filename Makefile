@@ -1,0 +1,51 @@
+# Two commands for a fresh machine with Python 3.11: `make demo` and `make test`.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+BACKENDS := tensorflow jax torch
+
+.PHONY: demo test venv lint docs clean $(addprefix test-,$(BACKENDS))
+
+## Train a gated model on digits, print the report and write pictures to runs/digits.
+demo: $(VENV)/demo
+	$(BIN)/python examples/digits.py --backend tensorflow --out runs/digits
+
+## Run linters, type checks and the whole test suite on each of the three backends.
+test: lint $(addprefix test-,$(BACKENDS))
+
+$(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
+	KERAS_BACKEND=$* $(BIN)/python -m pytest
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## Only the set-up that `make test` needs.
+venv: $(VENV)/test
+
+## Build the documentation into site/.
+docs: $(VENV)/docs
+	$(BIN)/mkdocs build --strict
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
+	$(INSTALL) --editable ".[tensorflow]" scikit-learn matplotlib
+	touch $@
+
+# torch comes first and alone: what needs it later would otherwise choose a build of its own.
+$(VENV)/test: $(VENV)/python pyproject.toml constraints.txt
+	$(INSTALL) "torch==2.13.0"
+	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,engine,dev]"
+	touch $@
+
+$(VENV)/docs: $(VENV)/python pyproject.toml constraints.txt
+	$(INSTALL) --editable ".[docs]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist site runs
