@@ -1,0 +1,201 @@
+"""The part that every gated layer has: from its input to the mask of its blocks."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.gating import checks, masks, networks, record
+from keras_dynamicgate.gating.budget import INITIAL_STATE
+from keras_dynamicgate.gating.cost import GateOpen
+
+
+class Gate(keras.layers.Layer):
+    """Decides for each input which gates are open, and charges for it in training.
+
+    The gated layers build and call it. Its output is the straight-through mask: exactly 0 or 1 in
+    float32 whatever the dtype policy, with the gradient of the gate probability. Everything that a
+    callback may change while the model trains is a non-trainable weight, so that the compiled
+    step sees the change and a saved model keeps it.
+
+    Args:
+        network: Name of a gate network or a `GateNetwork`.
+        gates: Integer, the number of gates, or `None` if it is set before the build.
+        block_size: Integer, the units that share one gate. Defaults to 1.
+        temperature: Float above 0, divides the logits. Defaults to 1.0.
+        threshold: Float between 0 and 1; a gate opens above it. Defaults to 0.5.
+        top_k: Integer, the number of open gates in place of the threshold, or `None`.
+        estimator: `"threshold"`, `"bernoulli"`, `"logistic"` or `"soft"`, how masks are made in
+            training. Defaults to `"logistic"`.
+        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
+        min_open: Float from 0 to 1, the share of gates that stays open at the least.
+        usage_regularizer: Regularizer of the gate probabilities, or `None`.
+        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        **kwargs: `name` and the other arguments of `keras.layers.Layer`.
+
+    Attributes:
+        usage: Scalar weight, mean gate probability of the last training batch.
+        open_ratio: Scalar weight, mean of the deterministic mask of the last training batch.
+        penalty: Scalar weight, what the last training step was charged.
+        penalty_scale: Scalar weight that multiplies the usage regularizer.
+        noise_scale: Scalar weight that multiplies the noise of `estimator="logistic"`.
+        price: Scalar weight that is taken from every logit: set by a budget, 0 without one.
+        pressure: Scalar weight, the penalty that a budget puts on usage.
+        budget_state: Weight of shape `(4,)`, what the controller of a budget remembers.
+        budget: The `BudgetController` of the training that runs, or `None`.
+
+    Raises:
+        ValueError: If an argument is outside what is allowed.
+    """
+
+    def __init__(
+        self,
+        network,
+        gates=None,
+        *,
+        block_size=1,
+        temperature=1.0,
+        threshold=0.5,
+        top_k=None,
+        estimator="logistic",
+        initial_open=0.9,
+        min_open=0.0,
+        usage_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(dtype="float32", **kwargs)
+        self.supports_masking = True
+        checks.number("temperature", temperature, "above 0", lambda t: t > 0)
+        checks.number("threshold", threshold, "between 0 and 1", lambda t: 0 < t < 1)
+        checks.number("initial_open", initial_open, "between 0 and 1", lambda p: 0 < p < 1)
+        checks.number("min_open", min_open, "from 0 to 1", lambda share: 0 <= share <= 1)
+        checks.one_of("estimator", estimator, masks.ESTIMATORS)
+        _check_top_k(top_k, gates, estimator)
+        self.gates = gates
+        self.block_size = block_size
+        self.initial_temperature = temperature
+        self.initial_threshold = threshold
+        self.top_k = top_k
+        self.estimator = estimator
+        self.initial_open = initial_open
+        self.min_open = min_open
+        self.usage_regularizer = keras.regularizers.get(usage_regularizer)
+        self.network = networks.get(network)
+        self.seed_generator = None
+        if estimator in ("bernoulli", "logistic"):
+            self.seed_generator = keras.random.SeedGenerator(seed)
+        self.budget = None
+
+    @property
+    def input_dependent(self):
+        """Whether the gates differ from input to input."""
+        return self.network.input_dependent
+
+    def build(self, input_shape):
+        _check_top_k(self.top_k, self.gates, self.estimator)
+        odds = self.initial_open / (1.0 - self.initial_open)
+        self.network.configure(
+            gates=self.gates,
+            units=self.gates * self.block_size,
+            initial_logit=self.initial_temperature * math.log(odds),
+        )
+        self.network.build(input_shape)
+        self.temperature = self._state("temperature", self.initial_temperature)
+        self.threshold = self._state("threshold", self.initial_threshold)
+        self.penalty_scale = self._state("penalty_scale", 1.0)
+        self.noise_scale = self._state("noise_scale", 1.0)
+        self.usage = self._state("usage", self.initial_open)
+        self.open_ratio = self._state("open_ratio", 1.0)
+        self.penalty = self._state("penalty", 0.0)
+        self.price = self._state("price", 0.0)
+        self.pressure = self._state("pressure", 0.0)
+        self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
+
+    def call(self, inputs, training=False):
+        if training and self.budget is not None:
+            self.budget.step(self)
+        logits = ops.subtract(self.network(inputs), self.price)
+        probability = masks.gate_probability(logits, self.temperature)
+        mask = self._hard_mask(logits, probability)
+        if not training:
+            record.note(self, probability, mask)
+            return mask
+        self._follow(probability, mask)
+        self._charge(probability)
+        return self._training_mask(logits, probability, ops.shape(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return self.network.compute_output_shape(input_shape)
+
+    def opening(self, shape):
+        """Describe for the MAC count which units of an output are open, given the input's shape."""
+        return GateOpen(self, self.block_size, self.input_dependent and len(shape) > 1)
+
+    def _state(self, name, value, shape=()):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            autocast=False,
+        )
+
+    def _hard_mask(self, logits, probability):
+        return masks.hard_mask(
+            logits,
+            probability,
+            threshold=self.threshold,
+            top_k=self.top_k,
+            min_open=self.min_open,
+        )
+
+    def _training_mask(self, logits, probability, input_shape):
+        """Make the mask of a training step by the estimator that was asked for."""
+        if self.estimator == "soft":
+            return probability
+        # Static gates draw anew for each sample, too: that is what makes them a dropout.
+        shape = (*input_shape[:-1], self.gates)
+        if self.estimator == "bernoulli":
+            mask = masks.bernoulli_mask(probability, shape, self.seed_generator)
+            if self.min_open > 0:
+                fewest = math.ceil(self.min_open * self.gates)
+                mask = ops.maximum(mask, masks.top_k_mask(logits, fewest))
+            return masks.straight_through(mask, probability)
+        if self.estimator == "logistic":
+            noise = masks.logistic_noise(shape, self.seed_generator)
+            scale = ops.multiply(self.temperature, self.noise_scale)
+            logits = ops.add(logits, ops.multiply(scale, noise))
+            probability = masks.gate_probability(logits, self.temperature)
+        return masks.straight_through(self._hard_mask(logits, probability), probability)
+
+    def _follow(self, probability, mask):
+        """Keep the usage and the deterministic open ratio of the batch."""
+        self.usage.assign(ops.stop_gradient(ops.mean(probability)))
+        self.open_ratio.assign(ops.stop_gradient(ops.mean(mask)))
+
+    def _charge(self, probability):
+        """Add what the regularizer and the budget ask for open gates to the loss."""
+        if self.usage_regularizer is None and self.budget is None:
+            return
+        penalty = 0.0
+        if self.usage_regularizer is not None:
+            penalty = ops.multiply(self.penalty_scale, self.usage_regularizer(probability))
+        if self.budget is not None:
+            penalty = ops.add(penalty, ops.multiply(self.pressure, ops.mean(probability)))
+        self.add_loss(penalty)
+        self.penalty.assign(ops.stop_gradient(penalty))
+
+
+def _check_top_k(top_k, gates, estimator):
+    if top_k is None:
+        return
+    checks.positive_integer("top_k", top_k)
+    if gates is not None:
+        checks.top_k(top_k, gates)
+    if estimator == "bernoulli":
+        raise ValueError(
+            "Argument `top_k` needs an estimator that ranks the gates; 'bernoulli' draws each by "
+            "itself. Use 'logistic' or 'threshold'. "
+            f"Received: top_k={top_k!r}, estimator={estimator!r}"
+        )

@@ -1,0 +1,91 @@
+"""From gate logits to masks: probabilities, hard decisions and the straight-through estimator."""
+
+import math
+
+import keras
+from keras import ops
+
+ESTIMATORS = ("threshold", "bernoulli", "logistic", "soft")
+
+
+def gate_probability(logits, temperature):
+    """Turn gate logits into gate probabilities, `sigmoid(logits / temperature)`."""
+    return ops.sigmoid(ops.divide(logits, temperature))
+
+
+def threshold_mask(probability, threshold):
+    """Open the gates whose probability lies above the threshold."""
+    return ops.cast(ops.greater(probability, threshold), probability.dtype)
+
+
+def top_k_mask(logits, k):
+    """Open exactly the `k` gates with the largest logits; the lower index wins a tie.
+
+    Args:
+        logits: Float tensor of shape `(..., gates)`.
+        k: Integer from 1 to the number of gates.
+
+    Returns:
+        A tensor of zeros and ones with the shape and dtype of `logits`.
+    """
+    # argsort is stable on every backend, top_k is not: only this breaks ties by index.
+    order = ops.argsort(ops.negative(logits), axis=-1)
+    rank = ops.argsort(order, axis=-1)
+    return ops.cast(ops.less(rank, k), logits.dtype)
+
+
+def hard_mask(logits, probability, *, threshold, top_k=None, min_open=0.0):
+    """Decide which gates are open, deterministically.
+
+    Args:
+        logits: Float tensor of shape `(..., gates)`.
+        probability: Float tensor of the same shape, the gate probabilities.
+        threshold: Float or scalar tensor; a gate is open where `probability > threshold`.
+        top_k: Integer, the number of gates to open in place of the threshold, or `None`.
+        min_open: Float from 0 to 1, the share of the gates that stays open at the least.
+
+    Returns:
+        A tensor of zeros and ones with the shape and dtype of `logits`.
+    """
+    if top_k is not None:
+        return top_k_mask(logits, top_k)
+    mask = threshold_mask(probability, threshold)
+    fewest = math.ceil(min_open * logits.shape[-1])
+    if fewest == 0:
+        return mask
+    return ops.maximum(mask, top_k_mask(logits, fewest))
+
+
+def straight_through(mask, probability):
+    """Give the mask forward and the gradient of the probability backward.
+
+    The order of the terms matters: `probability - stop_gradient(probability)` is exactly zero, so
+    that the sum is exactly 0 or 1 in every precision; `mask + stop_gradient(probability - mask)`
+    would be a soft gate without a gradient.
+
+    Args:
+        mask: Tensor of zeros and ones.
+        probability: Tensor of the same shape and dtype.
+
+    Returns:
+        A tensor equal to `mask`, bit for bit.
+
+    Reference:
+
+    - Bengio, Léonard and Courville, 2013 (arXiv 1308.3432)
+    """
+    zero = ops.subtract(probability, ops.stop_gradient(probability))
+    return ops.add(ops.stop_gradient(mask), zero)
+
+
+def logistic_noise(shape, seed):
+    """Sample standard logistic noise, which turns a threshold into a draw with `sigmoid` odds."""
+    # Keeps both logarithms finite: float32 resolves 1 - 1e-6.
+    uniform = keras.random.uniform(shape, minval=1e-6, maxval=1.0 - 1e-6, seed=seed)
+    return ops.subtract(ops.log(uniform), ops.log1p(ops.negative(uniform)))
+
+
+def bernoulli_mask(probability, shape, seed):
+    """Sample a mask whose gates are open with the given probabilities."""
+    uniform = keras.random.uniform(shape, seed=seed)
+    return ops.cast(ops.less(uniform, probability), probability.dtype)

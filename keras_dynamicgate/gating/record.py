@@ -1,0 +1,63 @@
+"""Listening in on the gates of a model while it runs eagerly."""
+
+import contextlib
+import contextvars
+
+import numpy as np
+from keras import ops
+
+_record: contextvars.ContextVar = contextvars.ContextVar("gate_record", default=None)
+
+
+@contextlib.contextmanager
+def record_gates():
+    """Collect what every gate decides in the eager inference calls inside the `with` block.
+
+    Yields:
+        A `GateRecord`.
+
+    Example:
+
+    >>> layer = keras_dynamicgate.DynamicGateDense(64)
+    >>> with record_gates() as record:
+    ...     _ = layer(keras.ops.ones((2, 16)), training=False)
+    >>> record.masks()[layer.gate].shape
+    (2, 32)
+    """
+    record = GateRecord()
+    token = _record.set(record)
+    try:
+        yield record
+    finally:
+        _record.reset(token)
+
+
+def note(gate, probability, mask):
+    """Add a decision of a gate to the record that is open, if there is one."""
+    record = _record.get()
+    if record is not None:
+        record.add(gate, probability, mask)
+
+
+class GateRecord:
+    """Gate probabilities and masks of one batch, as NumPy arrays, by gate.
+
+    A gate that is called several times, in a shared layer, gives the mean over its calls.
+    """
+
+    def __init__(self):
+        self._probabilities = {}
+        self._masks = {}
+
+    def add(self, gate, probability, mask):
+        """Add one call of a gate."""
+        self._probabilities.setdefault(gate, []).append(ops.convert_to_numpy(probability))
+        self._masks.setdefault(gate, []).append(ops.convert_to_numpy(mask))
+
+    def probabilities(self):
+        """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
+        return {gate: np.mean(calls, axis=0) for gate, calls in self._probabilities.items()}
+
+    def masks(self):
+        """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
+        return {gate: np.mean(calls, axis=0) for gate, calls in self._masks.items()}

@@ -1,0 +1,211 @@
+"""`DynamicGateDense`: a drop-in for `Dense` whose units have gates."""
+
+import keras
+
+from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class DynamicGateDense(GatedLayer):
+    """A `keras.layers.Dense` that runs only the blocks of units whose gates are open.
+
+    `activation(inputs @ kernel + bias)` is multiplied by the mask of its gates, which a gate
+    network decides from the layer's input. A closed unit is exactly 0; it saves its own column
+    and its row in the layer that consumes it. In training, masks are hard, too, and gradients
+    reach the gates by the straight-through estimator.
+
+    All arguments of `keras.layers.Dense` mean the same here. With `gate=None` the layer equals
+    `keras.layers.Dense` bit for bit.
+
+    Args:
+        units: Positive integer, the size of the output.
+        activation: Activation function or its name. Defaults to `None`, linear.
+        use_bias: Boolean. Defaults to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
+        bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the output, after the gates.
+        kernel_constraint: Constraint of the kernel.
+        bias_constraint: Constraint of the bias.
+        lora_rank: Integer, the rank of a LoRA on the kernel.
+        lora_alpha: Integer, the scale of the LoRA.
+        quantization_config: As in `keras.layers.Dense`.
+        gate: `"static"`, `"linear"`, `"low_rank"`, `"mlp"`, a gate network such as
+            `LowRankGate(rank=8)`, or `None` for no gates. Defaults to `"low_rank"`.
+        block_size: Integer that divides `units`, the neighbouring units that share one gate, or
+            `"auto"`: the largest divisor of `units` that is at most `units / 32` and 128.
+            Defaults to `"auto"`.
+        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
+        threshold: Float between 0 and 1; gates open where their probability exceeds it.
+            Defaults to 0.5.
+        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
+        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
+            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
+            for ablations). Defaults to `"logistic"`.
+        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
+        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
+        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
+            added to the loss in training. Defaults to `None`.
+        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, ..., features)`. Each position has gates of its own.
+        training: Boolean, whether masks come from the estimator or are the deterministic ones.
+
+    Input shape:
+        `(batch, ..., features)`
+
+    Output shape:
+        `(batch, ..., units)`
+
+    Raises:
+        ValueError: If an argument is outside what is allowed.
+
+    Example:
+
+    >>> layer = keras_dynamicgate.DynamicGateDense(4, block_size=2, top_k=1, activation="relu")
+    >>> outputs = layer(keras.ops.ones((1, 8)))
+    >>> int(keras.ops.count_nonzero(outputs)) <= 2
+    True
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367)
+    """
+
+    def __init__(
+        self,
+        units,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        quantization_config=None,
+        *,
+        gate="low_rank",
+        block_size="auto",
+        temperature=1.0,
+        threshold=0.5,
+        top_k=None,
+        estimator="logistic",
+        initial_open=0.9,
+        min_open=0.0,
+        usage_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            gate=gate,
+            block_size=block_size,
+            usage_regularizer=usage_regularizer,
+            gate_arguments={
+                "temperature": temperature,
+                "threshold": threshold,
+                "top_k": top_k,
+                "estimator": estimator,
+                "initial_open": initial_open,
+                "min_open": min_open,
+                "seed": seed,
+            },
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
+        # again, and quantization refuses it.
+        self.dense = keras.layers.Dense(
+            units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.add_gate(units)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    @property
+    def dense_layers(self):
+        """The Keras layers inside, which quantization works on."""
+        return [self.dense]
+
+    @property
+    def units(self):
+        """The size of the output."""
+        return self.dense.units
+
+    @property
+    def activation(self):
+        """The activation function."""
+        return self.dense.activation
+
+    @property
+    def kernel(self):
+        """The kernel, of shape `(features, units)`."""
+        return self.dense.kernel
+
+    @property
+    def bias(self):
+        """The bias, of shape `(units,)`, or `None`."""
+        return self.dense.bias
+
+    def enable_lora(self, rank, **kwargs):
+        """Add a LoRA to the kernel, as `keras.layers.Dense.enable_lora` does."""
+        self.dense.enable_lora(rank, **kwargs)
+
+    def build(self, input_shape):
+        self.dense.build(input_shape)
+        self.build_gate(input_shape, input_shape[-1] * self.units)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+
+    def call(self, inputs, training=False):
+        outputs = self.dense(inputs)
+        if self.gate is None:
+            return outputs
+        return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def cost(self, inputs: Flow):
+        """State for the MAC count what one sample costs and which outputs are open."""
+        shape = (*inputs.shape[:-1], self.units)
+        macs = positions(shape) * inputs.shape[-1] * self.units
+        if self.gate is None:
+            product = Product(macs, inputs.open)
+            return [product], Flow(shape, producers=(product,))
+        opening = self.gate.opening(inputs.shape)
+        product = Product(macs, inputs.open, opening)
+        gate_products = self.gate.network.products(inputs.shape, inputs.open)
+        return [product, *gate_products], Flow(shape, opening, (product,))
+
+    def get_config(self):
+        config = super().get_config()
+        dense = self.dense.get_config()
+        del dense["name"], dense["trainable"], dense["dtype"]
+        activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)
+        return {**config, **dense, "activity_regularizer": activity_regularizer}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        quantization = config.get("quantization_config")
+        config["quantization_config"] = keras.saving.deserialize_keras_object(quantization)
+        return super().from_config(config)

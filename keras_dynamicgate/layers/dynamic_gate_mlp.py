@@ -1,0 +1,213 @@
+"""`DynamicGateMLP`: a feed-forward block whose hidden units have gates."""
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class DynamicGateMLP(GatedLayer):
+    """Dense, activation, gates, Dense in one layer: a closed hidden unit saves both products.
+
+    This is the feed-forward block of an MLP or a transformer. The gates of the hidden units are
+    decided from the layer's input, for each position by itself.
+
+    Args:
+        hidden_units: Positive integer, the number of gated hidden units.
+        units: Positive integer, the size of the output.
+        activation: Activation function of the hidden units or its name. Defaults to `"relu"`.
+        use_bias: Boolean. Defaults to `True`.
+        kernel_initializer: Initializer of the kernels. Defaults to `"glorot_uniform"`.
+        bias_initializer: Initializer of the biases. Defaults to `"zeros"`.
+        kernel_regularizer: Regularizer of the kernels.
+        bias_regularizer: Regularizer of the biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint of the kernels.
+        bias_constraint: Constraint of the biases.
+        gated_linear: Boolean, whether the hidden units are
+            `activation(x @ hidden_kernel) * (x @ linear_kernel)`, as in SwiGLU.
+            Defaults to `False`.
+        gate: `"static"`, `"linear"`, `"low_rank"`, `"mlp"`, a gate network such as
+            `LowRankGate(rank=8)`, or `None` for no gates. Defaults to `"low_rank"`.
+        block_size: Integer that divides `hidden_units`, the neighbouring units that share one
+            gate, or `"auto"`: the largest divisor of `hidden_units` that is at most
+            `hidden_units / 32` and 128. Defaults to `"auto"`.
+        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
+        threshold: Float between 0 and 1; gates open where their probability exceeds it.
+            Defaults to 0.5.
+        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
+        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
+            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
+            for ablations). Defaults to `"logistic"`.
+        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
+        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
+        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
+            added to the loss in training. Defaults to `None`.
+        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, ..., features)`.
+        training: Boolean, whether masks come from the estimator or are the deterministic ones.
+
+    Input shape:
+        `(batch, ..., features)`
+
+    Output shape:
+        `(batch, ..., units)`
+
+    Raises:
+        ValueError: If an argument is outside what is allowed.
+
+    Example:
+
+    >>> block = keras_dynamicgate.DynamicGateMLP(256, 32, activation="gelu")
+    >>> block(keras.ops.ones((2, 10, 32))).shape
+    (2, 10, 32)
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367)
+    - Shazeer, 2020 (arXiv 2002.05202), for `gated_linear`
+    """
+
+    def __init__(
+        self,
+        hidden_units,
+        units,
+        activation="relu",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        *,
+        gated_linear=False,
+        gate="low_rank",
+        block_size="auto",
+        temperature=1.0,
+        threshold=0.5,
+        top_k=None,
+        estimator="logistic",
+        initial_open=0.9,
+        min_open=0.0,
+        usage_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            gate=gate,
+            block_size=block_size,
+            usage_regularizer=usage_regularizer,
+            gate_arguments={
+                "temperature": temperature,
+                "threshold": threshold,
+                "top_k": top_k,
+                "estimator": estimator,
+                "initial_open": initial_open,
+                "min_open": min_open,
+                "seed": seed,
+            },
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        shared = {
+            "use_bias": use_bias,
+            "kernel_initializer": kernel_initializer,
+            "bias_initializer": bias_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_constraint": bias_constraint,
+            "dtype": self.dtype_policy,
+        }
+        self.gated_linear = gated_linear
+        self.hidden_dense = _dense(hidden_units, activation, "hidden", shared)
+        self.linear_dense = _dense(hidden_units, None, "linear", shared) if gated_linear else None
+        self.output_dense = _dense(units, None, "output", shared)
+        self.add_gate(hidden_units)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    @property
+    def dense_layers(self):
+        """The Keras layers inside, which quantization works on."""
+        layers = [self.hidden_dense, self.linear_dense, self.output_dense]
+        return [layer for layer in layers if layer is not None]
+
+    @property
+    def hidden_units(self):
+        """The number of gated hidden units."""
+        return self.hidden_dense.units
+
+    @property
+    def units(self):
+        """The size of the output."""
+        return self.output_dense.units
+
+    def build(self, input_shape):
+        hidden_shape = (*input_shape[:-1], self.hidden_units)
+        self.hidden_dense.build(input_shape)
+        if self.linear_dense is not None:
+            self.linear_dense.build(input_shape)
+        self.output_dense.build(hidden_shape)
+        width = (2 if self.gated_linear else 1) * input_shape[-1] + self.units
+        self.build_gate(input_shape, self.hidden_units * width)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+
+    def call(self, inputs, training=False):
+        hidden = self.hidden_dense(inputs)
+        if self.linear_dense is not None:
+            hidden = ops.multiply(hidden, self.linear_dense(inputs))
+        if self.gate is not None:
+            hidden = mask_blocks(hidden, self.gate(inputs, training=training), self.block_size)
+        return self.output_dense(hidden)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def cost(self, inputs: Flow):
+        """State for the MAC count what one sample costs and which outputs are open."""
+        shape = (*inputs.shape[:-1], self.units)
+        opening, gate_products = None, []
+        if self.gate is not None:
+            opening = self.gate.opening(inputs.shape)
+            gate_products = self.gate.network.products(inputs.shape, inputs.open)
+        into_hidden = positions(shape) * inputs.shape[-1] * self.hidden_units
+        products = [
+            Product(into_hidden, inputs.open, opening) for _ in range(2 if self.gated_linear else 1)
+        ]
+        output = Product(positions(shape) * self.hidden_units * self.units, opening)
+        return [*products, output, *gate_products], Flow(shape, producers=(output,))
+
+    def get_config(self):
+        dense = self.hidden_dense.get_config()
+        shared = {
+            name: dense[name]
+            for name in (
+                "activation",
+                "use_bias",
+                "kernel_initializer",
+                "bias_initializer",
+                "kernel_regularizer",
+                "bias_regularizer",
+                "kernel_constraint",
+                "bias_constraint",
+            )
+        }
+        return {
+            **super().get_config(),
+            **shared,
+            "hidden_units": self.hidden_units,
+            "units": self.units,
+            "gated_linear": self.gated_linear,
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+        }
+
+
+def _dense(units, activation, name, shared):
+    return keras.layers.Dense(units, activation=activation, name=name, **shared)

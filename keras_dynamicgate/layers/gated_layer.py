@@ -1,0 +1,158 @@
+"""What the gated layers share: their gate arguments, and masking a tensor block by block."""
+
+import warnings
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.gating import checks, networks
+from keras_dynamicgate.gating.gate import Gate
+
+WARN_SHARE = 0.25
+AUTO_GATES = 32
+AUTO_BLOCK_LIMIT = 128
+
+
+class GatedLayer(keras.layers.Layer):
+    """Base class of the layers that own a `Gate`; not for use by itself."""
+
+    def __init__(self, *, gate, block_size, usage_regularizer, gate_arguments, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.gate: Gate | None = None
+        self.block_size = block_size
+        self._gate_config = {
+            "gate": networks.serialize(gate),
+            "block_size": block_size,
+            "usage_regularizer": keras.regularizers.serialize(
+                keras.regularizers.get(usage_regularizer)
+            ),
+            **gate_arguments,
+        }
+
+    def add_gate(self, units):
+        """Create the gate of `units` units (`None`: not known before the build), if there is one.
+
+        Raises:
+            ValueError: If a gate argument is outside what is allowed.
+        """
+        config = dict(self._gate_config)
+        network = config.pop("gate")
+        self.block_size = resolve_block_size(config.pop("block_size"), units)
+        if network is None:
+            return
+        self.gate = Gate(
+            network,
+            None if units is None else units // self.block_size,
+            block_size=self.block_size,
+            name="gate",
+            **config,
+        )
+
+    def build_gate(self, input_shape, gated_macs):
+        """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.
+
+        Args:
+            input_shape: Tuple, the shape of the layer's input with the batch axis.
+            gated_macs: Integer, the multiply-accumulates per position that the gates can close.
+        """
+        if self.gate is None:
+            return
+        self.gate.build(input_shape)
+        products = self.gate.network.products(input_shape[-1:], None)
+        share = sum(product.macs for product in products) / gated_macs
+        if share > WARN_SHARE:
+            warnings.warn(
+                f"The gate network of layer {self.name!r} costs {share:.0%} of the "
+                "multiply-accumulates that it gates, so little can be saved. Use a larger "
+                "`block_size`, a smaller gate network such as `LowRankGate(rank=1)`, or "
+                'gate="static".',
+                stacklevel=2,
+            )
+
+    @property
+    def dense_layers(self):
+        """The Keras layers inside, which quantization works on."""
+        return []
+
+    def get_build_config(self):
+        # Quantization changes the policies of the inner layers after construction.
+        policies = [keras.dtype_policies.serialize(each.dtype_policy) for each in self.dense_layers]
+        return {**(super().get_build_config() or {}), "dense_dtype_policies": policies}
+
+    def build_from_config(self, config):
+        config = dict(config)
+        policies = config.pop("dense_dtype_policies", [])
+        for layer, policy in zip(self.dense_layers, policies, strict=False):
+            layer.dtype_policy = keras.dtype_policies.deserialize(policy)
+        super().build_from_config(config)
+
+    def get_config(self):
+        return {**super().get_config(), **self._gate_config}
+
+
+def resolve_block_size(block_size, units):
+    """Choose or check the block size of a layer.
+
+    `"auto"` takes the largest divisor of `units` that is at most `units / 32` and at most 128:
+    about 32 gates, so that the gate network stays cheap.
+
+    Args:
+        block_size: Positive integer or `"auto"`.
+        units: Integer, or `None` if it is not known yet; an integer is then checked for its sign.
+
+    Returns:
+        The block size as an integer.
+
+    Raises:
+        ValueError: If `block_size` is no positive integer or does not divide `units`.
+    """
+    if block_size == "auto" and units is not None:
+        largest = max(1, min(units // AUTO_GATES, AUTO_BLOCK_LIMIT))
+        return next(size for size in range(largest, 0, -1) if units % size == 0)
+    if isinstance(block_size, str):
+        raise ValueError(
+            "Argument `block_size` must be a positive integer or, where the layer knows its units, "
+            f'"auto". Received: block_size={block_size!r}'
+        )
+    checks.positive_integer("block_size", block_size)
+    if units is not None:
+        checks.block_size(block_size, units)
+    return block_size
+
+
+def mask_blocks(outputs, mask, block_size):
+    """Multiply every block of units by its gate.
+
+    Args:
+        outputs: Tensor of shape `(..., units)`.
+        mask: Tensor that broadcasts to `(..., units / block_size)`.
+        block_size: Integer, the units that share one gate.
+
+    Returns:
+        A tensor with the shape and dtype of `outputs`.
+    """
+    mask = ops.cast(mask, outputs.dtype)
+    if block_size == 1:
+        return ops.multiply(outputs, mask)
+    # Broadcasting over a block axis spares the memory traffic of a repeated mask.
+    shape = ops.shape(outputs)
+    blocks = ops.reshape(outputs, (*shape[:-1], shape[-1] // block_size, block_size))
+    return ops.reshape(ops.multiply(blocks, ops.expand_dims(mask, -1)), shape)
+
+
+def gated_layers(model):
+    """List the layers of a model that have a gate, layers inside layers included.
+
+    Args:
+        model: Any Keras model.
+
+    Returns:
+        List of `GatedLayer`, without those made with `gate=None`.
+    """
+    # `model.layers` would miss gated layers inside composite layers.
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, GatedLayer) and layer.gate is not None
+    ]

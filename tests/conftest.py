@@ -1,0 +1,28 @@
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def reset_keras():
+    """Start each test with the same seed, fresh layer names and float32."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder with the original data sets, or a skip that says how to get them."""
+    default = pathlib.Path(__file__).parents[2] / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("KDG_DATA_DIR", default))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}; set KDG_DATA_DIR to a folder that holds them")
+    return folder

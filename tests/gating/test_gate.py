@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_dynamicgate as kdg
+from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.record import record_gates
+
+
+def static_gate(logits, **arguments):
+    gate = Gate("static", len(logits), **arguments)
+    gate.build((None, 3))
+    gate.network.scaled_bias.assign(np.array(logits) / 10)
+    return gate
+
+
+def run(gate, samples=1, training=False):
+    return ops.convert_to_numpy(gate(np.zeros((samples, 3), "float32"), training=training))
+
+
+def test_gate_opens_above_the_threshold():
+    np.testing.assert_array_equal(run(static_gate([-1.0, 0.0, 1.0])), [[0, 0, 1]])
+    np.testing.assert_array_equal(run(static_gate([-1.0, 0.0, 1.0], threshold=0.2)), [[1, 1, 1]])
+
+
+def test_gate_starts_at_the_probability_that_was_asked_for_at_any_temperature():
+    gate = Gate("static", 2, initial_open=0.75, temperature=3.0)
+    gate.build((None, 3))
+    with record_gates() as record:
+        run(gate)
+    np.testing.assert_allclose(record.probabilities()[gate], [[0.75, 0.75]], rtol=1e-6)
+
+
+def test_threshold_estimator_trains_with_the_masks_of_inference():
+    gate = static_gate([-1.0, 0.0, 1.0], estimator="threshold")
+    np.testing.assert_array_equal(run(gate, training=True), run(gate))
+
+
+def test_soft_estimator_trains_with_probabilities_and_infers_with_masks():
+    gate = static_gate([0.0, np.log(3.0)], estimator="soft")
+    np.testing.assert_allclose(run(gate, training=True), [[0.5, 0.75]], rtol=1e-6)
+    np.testing.assert_array_equal(run(gate), [[0, 1]])
+
+
+@pytest.mark.parametrize("estimator", ["bernoulli", "logistic"])
+def test_noisy_estimators_draw_hard_masks_for_each_sample(estimator):
+    gate = static_gate([np.log(1 / 3), np.log(3.0)], estimator=estimator, seed=1)
+    mask = run(gate, samples=4000, training=True)
+    assert set(mask.ravel()) == {0.0, 1.0}
+    np.testing.assert_allclose(mask.mean(axis=0), [0.25, 0.75], atol=0.03)
+
+
+@pytest.mark.parametrize("estimator", ["threshold", "bernoulli", "logistic"])
+def test_min_open_holds_in_training_too(estimator):
+    gate = static_gate([-20.0, -20.0, -20.0, -20.0], estimator=estimator, min_open=0.5)
+    assert run(gate, samples=50, training=True).sum(axis=1).min() == 2
+
+
+@pytest.mark.parametrize("estimator", ["threshold", "logistic"])
+def test_top_k_opens_exactly_k_in_training_and_inference(estimator):
+    gate = static_gate([1.0, 3.0, 2.0], estimator=estimator, top_k=2)
+    np.testing.assert_array_equal(run(gate), [[0, 1, 1]])
+    np.testing.assert_array_equal(run(gate, samples=50, training=True).sum(axis=1), 2.0)
+
+
+def test_gate_follows_usage_and_open_ratio_in_training_only():
+    gate = static_gate([0.0, np.log(3.0)], estimator="threshold", initial_open=0.5)
+    run(gate)
+    assert float(gate.usage) == pytest.approx(0.5)
+    run(gate, training=True)
+    assert float(gate.usage) == pytest.approx(0.625)
+    assert float(gate.open_ratio) == pytest.approx(0.5)
+
+
+def test_gate_charges_its_regularizer_in_training_only():
+    gate = static_gate([0.0, np.log(3.0)], usage_regularizer=kdg.UsagePenalty(2.0))
+    run(gate)
+    assert gate.losses == []
+    run(gate, training=True)
+    assert [float(ops.convert_to_numpy(loss)) for loss in gate.losses] == pytest.approx([1.25])
+    assert float(gate.penalty) == pytest.approx(1.25)
+
+
+def test_penalty_scale_multiplies_the_regularizer():
+    gate = static_gate([0.0, np.log(3.0)], usage_regularizer=kdg.UsagePenalty(2.0))
+    gate.penalty_scale.assign(0.5)
+    run(gate, training=True)
+    assert float(gate.penalty) == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": 0.0}, r"`temperature` must be a number above 0. Received: temperature=0"),
+        ({"threshold": 1.0}, r"`threshold` must be a number between 0 and 1. Received"),
+        ({"threshold": 0}, r"`threshold` must be a number between 0 and 1. Received"),
+        ({"initial_open": 1.0}, r"`initial_open` must be a number between 0 and 1"),
+        ({"min_open": 1.1}, r"`min_open` must be a number from 0 to 1"),
+        ({"estimator": "hard"}, r"`estimator` must be one of 'threshold', .*Received"),
+        ({"top_k": 0}, r"`top_k` must be a positive integer"),
+        ({"top_k": 4}, r"`top_k` must be at most the number of gates, 3. Received: top_k=4"),
+        ({"top_k": 1, "estimator": "bernoulli"}, r"`top_k` needs an estimator that ranks"),
+    ],
+)
+def test_gate_refuses_arguments_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Gate("static", 3, **arguments)
