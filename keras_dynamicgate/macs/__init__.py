@@ -1,0 +1,9 @@
+"""Counting multiply-accumulates, also for layers of a user's own.
+
+A custom layer takes part with a method `cost(inputs: Flow)` that returns a list of `Product` and
+the `Flow` of its output.
+"""
+
+from keras_dynamicgate.gating.cost import Flow, Product
+
+__all__ = ["Flow", "Product"]

@@ -1,0 +1,74 @@
+"""Walking through the graph of a Keras model, one operation after the other."""
+
+from collections import Counter
+
+import keras
+
+
+def functional(model):
+    """Give the functional graph of a Sequential or Functional model.
+
+    Raises:
+        ValueError: If the model is not built or has no graph.
+    """
+    if isinstance(model, keras.Sequential):
+        if not model.built or model._functional is None:
+            raise ValueError(
+                f"Model {model.name!r} is not built, so its shapes are unknown. Give it a "
+                "`keras.Input` as its first layer, or call `model.build(input_shape)`."
+            )
+        return model._functional
+    if hasattr(model, "_nodes_by_depth"):
+        return model
+    raise ValueError(
+        f"Model {model.name!r} has no graph of layers that could be followed: it is subclassed. "
+        "Build it with `keras.Sequential` or the functional API. "
+        f"Received: model of type {type(model).__name__}"
+    )
+
+
+def walk(model, inputs, visit):
+    """Pass values through the graph of a model.
+
+    Args:
+        model: A built Sequential or Functional model.
+        inputs: List of values of any kind, one for each tensor of `model.inputs`.
+        visit: Function `visit(operation, node, args, kwargs)` that gives the list of the values
+            of the operation's output tensors. `args` and `kwargs` are those of the operation,
+            with values in the places of tensors.
+
+    Returns:
+        List of the values of `model.outputs`.
+    """
+    graph = functional(model)
+    values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
+    for node in nodes(graph):
+        if node.is_input or any(id(tensor) not in values for tensor in node.input_tensors):
+            continue
+        args, kwargs = node.arguments.fill_in(values)
+        outputs = visit(node.operation, node, args, kwargs)
+        values.update(zip(map(id, node.outputs), outputs, strict=True))
+    return [values[id(tensor)] for tensor in graph.outputs]
+
+
+def nodes(graph):
+    """List the calls of operations in a functional graph, producers before their consumers."""
+    # Keras offers no public way to do this that leaves the model as it was; `_nodes_by_depth` has
+    # been the name since Keras 3.0, and Keras's own cloning goes by it.
+    return [
+        node
+        for depth in sorted(graph._nodes_by_depth, reverse=True)
+        for node in graph._nodes_by_depth[depth]
+    ]
+
+
+def consumers(model):
+    """Count for each tensor of the model's graph, by `id`, how often it is used.
+
+    An output of the model counts as a use.
+    """
+    graph = functional(model)
+    counts = Counter(id(tensor) for tensor in graph.outputs)
+    for node in nodes(graph):
+        counts.update(id(tensor) for tensor in node.input_tensors)
+    return counts

@@ -1,0 +1,296 @@
+"""`count_macs`: what a model costs, layer by layer, as a table and as numbers."""
+
+import dataclasses
+import io
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_dynamicgate.gating.record import record_gates
+from keras_dynamicgate.macs.flow import model_cost
+
+FOOTNOTE = (
+    "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
+    "activations and normalisation are left out."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerMacs:
+    """What one layer costs per sample, in multiply-accumulates.
+
+    Attributes:
+        name: Name of the layer; layers of inner models as `model/layer`.
+        dense: With everything open, without gate networks.
+        expected: Weighted by gate probabilities.
+        executed: Weighted by masks: what really runs.
+        gates: What the gate network of the layer runs.
+        usage: Mean gate probability, or `None` for a layer without gates.
+        open_ratio: Mean of the mask, or `None` for a layer without gates.
+        gate_count: The number of gates.
+    """
+
+    name: str
+    dense: int
+    expected: float
+    executed: float
+    gates: float
+    usage: float | None = None
+    open_ratio: float | None = None
+    gate_count: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MacReport:
+    """What a model costs per sample, in multiply-accumulates (MACs).
+
+    `print(report)` shows a table.
+
+    Attributes:
+        layers: List of `LayerMacs`, in the order of the model.
+        samples: The number of samples that the masks were averaged over; `None` if input-dependent
+            gates are given by the means of the last training batch.
+        not_counted: Layers that no rule covers, as `"name (Type)"`.
+    """
+
+    layers: list[LayerMacs]
+    samples: int | None
+    not_counted: list[str]
+
+    @property
+    def dense(self) -> int:
+        """MACs with everything open, without gate networks."""
+        return sum(layer.dense for layer in self.layers)
+
+    @property
+    def expected(self) -> float:
+        """MACs weighted by gate probabilities, without gate networks."""
+        return sum(layer.expected for layer in self.layers)
+
+    @property
+    def executed(self) -> float:
+        """MACs weighted by masks, without gate networks."""
+        return sum(layer.executed for layer in self.layers)
+
+    @property
+    def gates(self) -> float:
+        """MACs of the gate networks."""
+        return sum(layer.gates for layer in self.layers)
+
+    @property
+    def relative(self) -> float:
+        """Relative MACs: `(executed + gates) / dense`."""
+        return (self.executed + self.gates) / self.dense if self.dense else 1.0
+
+    @property
+    def relative_without_gates(self) -> float:
+        """Executed over dense MACs: the layer-weighted metric of the paper."""
+        return self.executed / self.dense if self.dense else 1.0
+
+    @property
+    def usage(self) -> float:
+        """Mean gate probability over all gates of the model; 1 without gates."""
+        return self._mean_over_gates("usage")
+
+    @property
+    def open_ratio(self) -> float:
+        """Mean of the mask over all gates of the model; 1 without gates."""
+        return self._mean_over_gates("open_ratio")
+
+    def _mean_over_gates(self, attribute):
+        count = sum(layer.gate_count for layer in self.layers)
+        if count == 0:
+            return 1.0
+        gated = [layer for layer in self.layers if layer.gate_count]
+        return sum(getattr(layer, attribute) * layer.gate_count for layer in gated) / count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything in the report as a dict that `json.dump` takes."""
+        totals = (
+            "dense",
+            "expected",
+            "executed",
+            "gates",
+            "relative",
+            "relative_without_gates",
+            "usage",
+            "open_ratio",
+            "samples",
+            "not_counted",
+        )
+        return {
+            **{name: getattr(self, name) for name in totals},
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+        }
+
+    def __str__(self):
+        text = io.StringIO()
+        console = Console(file=text, width=100, color_system=None)
+        console.print(self._table())
+        for note in self._notes():
+            console.print(note, highlight=False)
+        return text.getvalue().rstrip()
+
+    def _table(self):
+        table = Table(title="MACs per sample", title_justify="left", show_footer=True)
+        total = [
+            "total",
+            f"{self.dense:,}",
+            f"{self.expected:,.0f}",
+            f"{self.executed:,.0f}",
+            f"{self.gates:,.0f}",
+            f"{self.relative:.3f}",
+            f"{self.open_ratio:.3f}",
+        ]
+        heads = ("layer", "dense", "expected", "executed", "gates", "relative", "open ratio")
+        for head, footer in zip(heads, total, strict=True):
+            table.add_column(
+                head, footer, justify="left" if head == "layer" else "right", overflow="fold"
+            )
+        for layer in self.layers:
+            table.add_row(*_cells(layer))
+        return table
+
+    def _notes(self):
+        notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
+        if self.samples is None and any(layer.gate_count for layer in self.layers):
+            notes.append(
+                "Input-dependent gates by the means of the last training batch; pass `x` for masks."
+            )
+        elif self.samples is not None:
+            notes.append(f"Masks averaged over {self.samples:,} samples.")
+        if self.not_counted:
+            notes.append("Not counted: " + ", ".join(self.not_counted) + ".")
+        return notes
+
+
+def _cells(layer):
+    relative = (layer.executed + layer.gates) / layer.dense if layer.dense else None
+    return (
+        layer.name,
+        f"{layer.dense:,}",
+        f"{layer.expected:,.0f}",
+        f"{layer.executed:,.0f}",
+        f"{layer.gates:,.0f}" if layer.gate_count else "",
+        "" if relative is None else f"{relative:.3f}",
+        "" if layer.open_ratio is None else f"{layer.open_ratio:.3f}",
+    )
+
+
+def count_macs(model, x=None, batch_size=256) -> MacReport:
+    """Count the multiply-accumulates of a model, its gate networks included.
+
+    A closed unit saves its own column in its layer, if its gate was decided from the layer's
+    input, and its row in the layer that consumes it. Executed MACs are averaged over the samples
+    of `x`. A layer that no rule covers is listed by name. A layer of your own can state its cost
+    in a method `cost(inputs)`, as the layers of this package do.
+
+    Args:
+        model: A built Sequential or Functional Keras model; models inside it are followed.
+        x: Inputs as for `model.predict`: an array or a list or dict of arrays. Defaults to
+            `None`: means of the last training batch stand for input-dependent gates.
+        batch_size: Integer, the number of samples that run at once. Defaults to 256.
+
+    Returns:
+        A `MacReport`.
+
+    Raises:
+        ValueError: If the model is not built, is subclassed or has an axis of unknown size, or if
+            `x` has no samples.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((64,)),
+    ...     keras_dynamicgate.DynamicGateDense(32, gate="static", top_k=8),
+    ...     keras.layers.Dense(10),
+    ... ])
+    >>> keras_dynamicgate.count_macs(model).relative
+    0.25
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367), layer-weighted relative MACs
+    """
+    cost = model_cost(model)
+    averages = _Averages(cost)
+    if x is None:
+        probabilities, masks = _averages_of_training(cost)
+        averages.add(probabilities, masks, samples=1)
+        return averages.report(samples=None)
+    samples = len(keras.tree.flatten(x)[0])
+    if samples == 0:
+        raise ValueError("Argument `x` must hold at least one sample. Received: no samples")
+    for start in range(0, samples, batch_size):
+        batch = keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], x)
+        with record_gates() as record:
+            model(batch, training=False)
+        size = min(batch_size, samples - start)
+        averages.add(record.probabilities(), record.masks(), samples=size)
+    return averages.report(samples=samples)
+
+
+def _averages_of_training(cost):
+    """Give static gates exactly and for the others what training has seen, as one sample."""
+    probabilities, masks = {}, {}
+    for gate in cost.gates.values():
+        if gate.input_dependent:
+            lead = (1, gate.gates)
+            probabilities[gate] = np.full(lead, float(gate.usage))
+            masks[gate] = np.full(lead, float(gate.open_ratio))
+        else:
+            with record_gates() as record:
+                gate(np.zeros((1, 1), "float32"))
+            probabilities.update(record.probabilities())
+            masks.update(record.masks())
+    return probabilities, masks
+
+
+class _Averages:
+    """Means over samples of what the products and gates of a model do, batch by batch."""
+
+    def __init__(self, cost):
+        self.cost = cost
+        self.samples = 0
+        products = cost.all_products()
+        self.expected = dict.fromkeys(map(id, products), 0.0)
+        self.executed = dict.fromkeys(map(id, products), 0.0)
+        self.usage = dict.fromkeys(cost.gates, 0.0)
+        self.open_ratio = dict.fromkeys(cost.gates, 0.0)
+
+    def add(self, probabilities, masks, samples):
+        """Add a batch of samples."""
+        self.samples += samples
+        for product in self.cost.all_products():
+            self.expected[id(product)] += product.executed(probabilities) * samples
+            self.executed[id(product)] += product.executed(masks) * samples
+        for name, gate in self.cost.gates.items():
+            self.usage[name] += float(probabilities[gate].mean()) * samples
+            self.open_ratio[name] += float(masks[gate].mean()) * samples
+
+    def report(self, samples):
+        """Give the report on all samples so far."""
+        layers = [self._layer(name) for name in self.cost.products]
+        return MacReport(layers, samples, list(self.cost.not_counted))
+
+    def _layer(self, name):
+        products = self.cost.products[name]
+        own = [product for product in products if not product.of_gate]
+        of_gate = [product for product in products if product.of_gate]
+        gate = self.cost.gates.get(name)
+        return LayerMacs(
+            name=name,
+            dense=sum(product.macs for product in own),
+            expected=self._mean(self.expected, own),
+            executed=self._mean(self.executed, own),
+            gates=self._mean(self.executed, of_gate),
+            usage=self.usage[name] / self.samples if gate else None,
+            open_ratio=self.open_ratio[name] / self.samples if gate else None,
+            gate_count=gate.gates if gate else 0,
+        )
+
+    def _mean(self, sums, products):
+        return sum(sums[id(product)] for product in products) / self.samples

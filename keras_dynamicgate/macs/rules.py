@@ -1,0 +1,249 @@
+"""What Keras's own layers cost and what they do to closed features.
+
+A rule is a function `rule(layer, flows, shape)` from the input flows and the shape of the (first)
+output to the layer's products and its output flow.
+"""
+
+import math
+
+import numpy as np
+from keras import layers, ops
+
+from keras_dynamicgate.gating.cost import (
+    Flow,
+    JoinedOpen,
+    Product,
+    ReshapedOpen,
+    both,
+    either,
+    positions,
+)
+
+
+def per_channel(flow):
+    """Give what is open if it is the same at all positions, else `None`: all of it."""
+    return None if flow.open is None or flow.open.per_position else flow.open
+
+
+def dense(layer, flows, shape):
+    """Rule of `Dense`."""
+    product = Product(positions(shape) * flows[0].shape[-1] * shape[-1], flows[0].open)
+    return [product], after_product(layer, shape, product)
+
+
+def after_product(layer, shape, product):
+    """Give the flow of a layer's product, whose output units are the layer's own."""
+    # An activation across units, such as softmax, needs all of them.
+    activation = getattr(layer, "activation", None)
+    unit_wise = activation is None or activation.__name__ not in ACROSS_UNITS
+    return Flow(shape, producers=(product,) if unit_wise else ())
+
+
+ACROSS_UNITS = ("softmax", "log_softmax", "sparsemax", "glu")
+
+
+def einsum_dense(layer, flows, shape):
+    """Rule of `EinsumDense`: the product of the sizes of all letters of the equation."""
+    operands, output = layer.equation.replace(" ", "").replace("...", "").split("->")
+    inputs, kernel = operands.split(",")
+    input_sizes = dict(zip(reversed(inputs), reversed(flows[0].shape), strict=False))
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    outer = math.prod(flows[0].shape) // math.prod(
+        size for letter, size in input_sizes.items() if letter in kernel
+    )
+    contracted_last = inputs[-1] not in output
+    inputs_open = flows[0].open if contracted_last else None
+    product = Product(outer * math.prod(sizes.values()), inputs_open)
+    return [product], Flow(shape)
+
+
+def convolution(layer, flows, shape):
+    """Rule of `Conv1D`, `Conv2D` and `Conv3D`."""
+    channels, filters = flows[0].shape[_channel_axis(layer)], layer.filters
+    macs = _spatial(layer, shape) * math.prod(layer.kernel_size) * channels * filters
+    inputs_open = per_channel(flows[0]) if _channels_last(layer) else None
+    product = Product(macs // layer.groups, inputs_open if layer.groups == 1 else None)
+    return [product], after_product(layer, shape, product)
+
+
+def depthwise_convolution(layer, flows, shape):
+    """Rule of `DepthwiseConv1D` and `DepthwiseConv2D`: a closed channel saves its own filter."""
+    filters = shape[_channel_axis(layer)]
+    macs = _spatial(layer, shape) * math.prod(layer.kernel_size) * filters
+    inputs_open = per_channel(flows[0]) if _channels_last(layer) else None
+    return [Product(macs, inputs_open)], Flow(shape)
+
+
+def separable_convolution(layer, flows, shape):
+    """Rule of `SeparableConv1D` and `SeparableConv2D`: a depthwise, then a 1x1 convolution."""
+    spatial = _spatial(layer, shape)
+    middle = flows[0].shape[_channel_axis(layer)] * layer.depth_multiplier
+    inputs_open = per_channel(flows[0]) if _channels_last(layer) else None
+    depthwise = Product(spatial * math.prod(layer.kernel_size) * middle, inputs_open)
+    # Both are linear with no bias between them: a closed channel stays closed in the middle.
+    pointwise = Product(spatial * middle * layer.filters, inputs_open)
+    return [depthwise, pointwise], after_product(layer, shape, pointwise)
+
+
+def attention(layer, flows, shape):
+    """Rule of `MultiHeadAttention`: four projections, the scores and the weighted values."""
+    query, value = flows[0], flows[1]
+    # Further flows may be the key or a mask; what the key's features are is known to the layer.
+    key_features = layer.key_dense.kernel.shape[0]
+    key_open = value.open if len(flows) == 2 else None
+    heads, key_size, value_size = layer.num_heads, layer.key_dim, layer.value_dim
+    queries, values = positions(query.shape), positions(value.shape)
+    pairs = queries * values * heads
+    return [
+        Product(queries * query.shape[-1] * heads * key_size, query.open),
+        Product(values * key_features * heads * key_size, key_open),
+        Product(values * value.shape[-1] * heads * value_size, value.open),
+        Product(pairs * key_size),
+        Product(pairs * value_size),
+        Product(queries * heads * value_size * shape[-1]),
+    ], Flow(shape)
+
+
+def _channels_last(layer):
+    return layer.data_format == "channels_last"
+
+
+def _channel_axis(layer):
+    return -1 if _channels_last(layer) else 0
+
+
+def _spatial(layer, shape):
+    return positions(shape) if _channels_last(layer) else math.prod(shape[1:])
+
+
+def unit_wise(layer, flows, shape):
+    """Rule of layers that keep each feature apart and turn 0 into 0."""
+    return [], Flow(shape, flows[0].open, flows[0].producers)
+
+
+def activation(layer, flows, shape):
+    """Rule of activations: closed features stay closed if 0 is turned into 0."""
+    if getattr(getattr(layer, "activation", None), "__name__", "") in ACROSS_UNITS:
+        return opening(layer, flows, shape)
+    # A row of its own, since PReLU and the like have a weight for each feature.
+    zeros = ops.zeros((1, *flows[0].shape))
+    if np.any(ops.convert_to_numpy(layer(zeros))):
+        return [], Flow(shape, producers=flows[0].producers)
+    return unit_wise(layer, flows, shape)
+
+
+def shifted(layer, flows, shape):
+    """Rule of layers that keep each feature apart, but turn 0 into something else."""
+    return [], Flow(shape, producers=flows[0].producers)
+
+
+def opening(layer, flows, shape):
+    """Rule of layers without a product after which everything counts as open."""
+    return [], Flow(shape)
+
+
+def pooling(layer, flows, shape):
+    """Rule of layers that work on each channel by itself: pooling, padding, cropping, resizing."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return [], Flow(shape)
+    return [], Flow(shape, _without_positions(flows[0], shape), flows[0].producers)
+
+
+def _without_positions(flow, shape):
+    channels = per_channel(flow)
+    if channels is None or len(shape) == len(flow.shape):
+        return channels
+    # The axes that a global pooling drops have size 1 in the mask.
+    return ReshapedOpen(channels, (flow.shape[-1],), (flow.shape[-1],))
+
+
+def reshape(layer, flows, shape):
+    """Rule of `Flatten` and `Reshape`."""
+    flow = flows[0]
+    if shape == flow.shape or flow.open is None:
+        return [], Flow(shape, flow.open if shape == flow.shape else None)
+    return [], Flow(shape, ReshapedOpen(flow.open, flow.shape, shape))
+
+
+def concatenate(layer, flows, shape):
+    """Rule of `Concatenate` on the last axis."""
+    if layer.axis not in (-1, len(shape)) or all(flow.open is None for flow in flows):
+        return [], Flow(shape)
+    return [], Flow(shape, JoinedOpen(tuple((flow.open, flow.shape[-1]) for flow in flows)))
+
+
+def added(layer, flows, shape):
+    """Rule of `Add`, `Subtract`, `Average`, `Maximum` and `Minimum`: open if one side is."""
+    return [], Flow(shape, _merge(flows, either))
+
+
+def multiplied(layer, flows, shape):
+    """Rule of `Multiply`: open if both sides are."""
+    return [], Flow(shape, _merge(flows, both))
+
+
+def _merge(flows, merge):
+    if any(flow.shape != flows[0].shape for flow in flows):
+        return None
+    merged = flows[0].open
+    for flow in flows[1:]:
+        merged = merge(merged, flow.open)
+    return merged
+
+
+def _by_name(rule, *names):
+    return {getattr(layers, name): rule for name in names if hasattr(layers, name)}
+
+
+RULES = {
+    **_by_name(dense, "Dense"),
+    **_by_name(einsum_dense, "EinsumDense"),
+    **_by_name(convolution, "Conv1D", "Conv2D", "Conv3D"),
+    **_by_name(depthwise_convolution, "DepthwiseConv1D", "DepthwiseConv2D"),
+    **_by_name(separable_convolution, "SeparableConv1D", "SeparableConv2D"),
+    **_by_name(attention, "MultiHeadAttention"),
+    **_by_name(
+        unit_wise,
+        "Dropout",
+        "AlphaDropout",
+        "GaussianDropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "ActivityRegularization",
+        "GaussianNoise",
+        "Identity",
+    ),
+    **_by_name(activation, "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
+    **_by_name(shifted, "BatchNormalization", "Normalization", "Rescaling"),
+    **_by_name(
+        opening,
+        "InputLayer",
+        "Softmax",
+        "LayerNormalization",
+        "RMSNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+        "Embedding",
+        "Masking",
+        "Permute",
+        "RepeatVector",
+    ),
+    **_by_name(
+        pooling,
+        *(
+            f"{kind}Pooling{rank}D"
+            for rank in (1, 2, 3)
+            for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
+        ),
+        *(
+            f"{kind}{rank}D"
+            for rank in (1, 2, 3)
+            for kind in ("ZeroPadding", "Cropping", "UpSampling")
+        ),
+    ),
+    **_by_name(reshape, "Flatten", "Reshape"),
+    **_by_name(concatenate, "Concatenate"),
+    **_by_name(added, "Add", "Subtract", "Average", "Maximum", "Minimum"),
+    **_by_name(multiplied, "Multiply"),
+}

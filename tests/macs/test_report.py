@@ -1,0 +1,381 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_dynamicgate as kdg
+
+LAYERS = {"gate": "static", "block_size": 1}
+
+
+def close(layer, logits):
+    """Set the logits of a layer with static gates: negative ones close their gates."""
+    layer.gate.network.scaled_bias.assign(logits)
+
+
+def test_dense_layers_count_their_products_without_biases():
+    model = keras.Sequential([keras.Input((20,)), layers.Dense(5, "relu"), layers.Dense(3)])
+    report = kdg.count_macs(model)
+    assert [layer.dense for layer in report.layers] == [100, 15]
+    assert (report.dense, report.executed, report.gates, report.relative) == (115, 115, 0, 1.0)
+
+
+def test_closed_unit_saves_its_column_and_its_row_in_the_next_layer():
+    model = keras.Sequential(
+        [keras.Input((20,)), kdg.DynamicGateDense(4, "relu", **LAYERS), layers.Dense(3)]
+    )
+    close(model.layers[0], [1, -1, -1, -1])
+    report = kdg.count_macs(model)
+    assert [layer.executed for layer in report.layers] == [20 * 1, 1 * 3]
+    assert report.relative == pytest.approx(23 / 92)
+    assert report.open_ratio == 0.25
+
+
+def test_gate_on_the_input_saves_rows():
+    model = keras.Sequential([keras.Input((4,)), kdg.DynamicGate(), layers.Dense(3)])
+    close(model.layers[0], [1, 1, 1, -1])
+    assert kdg.count_macs(model).executed == 9
+
+
+def test_static_gate_after_a_layer_saves_the_columns_of_that_layer_too():
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            layers.Dense(4, "relu"),
+            layers.Dropout(0.5),
+            kdg.DynamicGate(),
+            layers.Dense(3),
+        ]
+    )
+    close(model.layers[2], [1, -1, -1, -1])
+    assert [layer.executed for layer in kdg.count_macs(model).layers] == [20, 0, 3]
+
+
+def test_gate_computed_from_a_layers_output_saves_nothing_in_that_layer():
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            layers.Dense(4),
+            kdg.DynamicGate(gate="linear", top_k=1),
+            layers.Dense(3),
+        ]
+    )
+    report = kdg.count_macs(model, np.ones((2, 20), "float32"))
+    assert [layer.executed for layer in report.layers] == [80, 0, 3]
+    assert report.gates == 16
+
+
+def test_static_gate_saves_no_column_that_another_layer_needs():
+    inputs = keras.Input((20,))
+    hidden = layers.Dense(4)(inputs)
+    gate = kdg.DynamicGate()
+    outputs = [layers.Dense(3)(gate(hidden)), layers.Dense(3)(hidden)]
+    close(gate, [1, -1, -1, -1])
+    report = kdg.count_macs(keras.Model(inputs, outputs))
+    assert sorted(layer.executed for layer in report.layers) == [0, 3, 12, 80]
+
+
+@pytest.mark.filterwarnings("ignore:The gate network")
+def test_executed_macs_are_the_mean_of_products_and_not_a_product_of_means():
+    # Sample 1 opens input 1 and unit 1, sample 2 opens all four: (1 * 1 + 2 * 2) / 2 = 2.5, while
+    # the product of the mean shares would give 1.5 * 1.5 = 2.25.
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            kdg.DynamicGate(gate="linear"),
+            kdg.DynamicGateDense(2, gate="linear", block_size=1),
+        ]
+    )
+    for layer in model.layers:
+        layer.gate.network.kernel.assign([[2, 0], [0, 2]])
+        layer.gate.network.scaled_bias.assign([-0.1, -0.1])
+    report = kdg.count_macs(model, np.array([[1, 0], [1, 1]], "float32"))
+    assert report.layers[1].executed == 2.5
+    # The gate network of the second layer reads only open inputs: 1.5 of 2 in the mean.
+    assert [layer.gates for layer in report.layers] == [4, 3]
+    assert report.relative == pytest.approx((2.5 + 7) / 4)
+    assert report.relative_without_gates == pytest.approx(2.5 / 4)
+
+
+def test_batches_do_not_change_the_averages():
+    model = keras.Sequential(
+        [keras.Input((64,)), kdg.DynamicGateDense(64, initial_open=0.5), layers.Dense(3)]
+    )
+    x = np.random.default_rng(0).normal(size=(10, 64)).astype("float32")
+    whole, parts = kdg.count_macs(model, x), kdg.count_macs(model, x, batch_size=3)
+    assert parts.executed == pytest.approx(whole.executed)
+    assert parts.expected == pytest.approx(whole.expected)
+    assert 0 < whole.executed < whole.dense
+
+
+def test_expected_macs_weigh_by_probability():
+    model = keras.Sequential([keras.Input((10,)), kdg.DynamicGateDense(4, **LAYERS)])
+    close(model.layers[0], np.log([3.0, 3.0, 3.0, 1 / 3]) / 10)  # p = 3/4, 3/4, 3/4, 1/4
+    report = kdg.count_macs(model)
+    assert report.expected == pytest.approx(40 * 0.625)
+    assert report.executed == pytest.approx(30)
+    assert report.usage == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize(
+    ("activation", "executed"), [("relu", 3), ("tanh", 3), ("sigmoid", 12), ("softmax", 12)]
+)
+def test_mask_passes_activations_that_keep_zero(activation, executed):
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            kdg.DynamicGateDense(4, **LAYERS),
+            layers.Activation(activation),
+            layers.Dense(3),
+        ]
+    )
+    close(model.layers[0], [1, -1, -1, -1])
+    assert kdg.count_macs(model).layers[-1].executed == executed
+
+
+@pytest.mark.parametrize(
+    ("between", "executed"),
+    [
+        ([layers.ReLU()], 3),
+        ([layers.Dropout(0.5)], 3),
+        ([layers.BatchNormalization()], 12),
+        ([layers.LayerNormalization()], 12),
+        ([layers.Reshape((2, 2)), layers.Flatten()], 3),
+    ],
+)
+def test_mask_passes_layers_that_keep_zero(between, executed):
+    model = keras.Sequential(
+        [keras.Input((20,)), kdg.DynamicGateDense(4, **LAYERS), *between, layers.Dense(3)]
+    )
+    close(model.layers[0], [1, -1, -1, -1])
+    assert kdg.count_macs(model).layers[-1].executed == executed
+
+
+@pytest.mark.parametrize(
+    ("merge", "open_features"),
+    [(layers.Add(), 2), (layers.Multiply(), 0), (layers.Concatenate(), 2)],
+)
+def test_masks_of_branches_merge(merge, open_features):
+    inputs = keras.Input((20,))
+    left, right = (kdg.DynamicGateDense(4, **LAYERS) for _ in range(2))
+    model = keras.Model(inputs, layers.Dense(3)(merge([left(inputs), right(inputs)])))
+    close(left, [1, -1, -1, -1])
+    close(right, [-1, -1, -1, 1])
+    assert kdg.count_macs(model).layers[-1].executed == 3 * open_features
+
+
+def test_channel_gates_pass_pooling_and_flatten_to_convolutions_and_dense_layers():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, padding="same"),
+            kdg.DynamicGate(),
+            layers.MaxPooling2D(),
+            layers.Conv2D(2, 3, padding="same"),
+            layers.Flatten(),
+            layers.Dense(10),
+        ]
+    )
+    close(model.layers[1], [1, 1, 1, -1])
+    report = kdg.count_macs(model)
+    convolution, _, second, dense = report.layers
+    assert (convolution.dense, convolution.executed) == (64 * 9 * 3 * 4, 64 * 9 * 3 * 3)
+    assert (second.dense, second.executed) == (16 * 9 * 4 * 2, 16 * 9 * 3 * 2)
+    assert dense.executed == 32 * 10
+
+
+def test_global_pooling_keeps_channel_masks():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 4)),
+            kdg.DynamicGate(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
+    close(model.layers[0], [1, 1, -1, -1])
+    assert kdg.count_macs(model).layers[-1].executed == 6
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (layers.Conv1D(4, 3), (10, 2), 8 * 3 * 2 * 4),
+        (layers.Conv2D(4, 3, strides=2, padding="same"), (8, 8, 2), 16 * 9 * 2 * 4),
+        (layers.Conv2D(4, 3, groups=2), (5, 5, 2), 9 * 9 * 2 * 4 // 2),
+        (layers.Conv3D(4, 2), (3, 3, 3, 2), 8 * 8 * 2 * 4),
+        (layers.DepthwiseConv2D(3, depth_multiplier=2), (5, 5, 4), 9 * 9 * 8),
+        (layers.SeparableConv2D(6, 3), (5, 5, 4), 9 * 9 * 4 + 9 * 4 * 6),
+        (layers.EinsumDense("abc,cd->abd", (5, 6)), (5, 4), 5 * 4 * 6),
+        (layers.EinsumDense("abc,cde->abde", (5, 2, 3)), (5, 4), 5 * 4 * 6),
+        (layers.EinsumDense("abcd,cde->abe", (5, 6)), (5, 2, 3), 5 * 6 * 6),
+        (layers.Dense(6), (5, 4), 5 * 4 * 6),
+        (layers.Embedding(100, 8), (5,), 0),
+    ],
+)
+def test_keras_layers_count_what_was_worked_out_by_hand(layer, shape, expected):
+    model = keras.Sequential([keras.Input(shape), layer])
+    report = kdg.count_macs(model)
+    assert report.dense == expected
+    assert report.not_counted == []
+
+
+def test_attention_counts_projections_scores_and_weighted_values():
+    query, value = keras.Input((5, 8)), keras.Input((7, 6))
+    mask = keras.Input((5, 7), dtype="bool")
+    attention = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=4)
+    outputs = attention(query, value, attention_mask=mask)
+    report = kdg.count_macs(keras.Model([query, value, mask], outputs))
+    queries, keys, values = 5 * 8 * 6, 7 * 6 * 6, 7 * 6 * 8
+    scores, weighted, output = 5 * 7 * 2 * 3, 5 * 7 * 2 * 4, 5 * 8 * 8
+    assert report.dense == queries + keys + values + scores + weighted + output
+
+
+def test_feed_forward_block_saves_in_both_products():
+    model = keras.Sequential([keras.Input((5, 6)), kdg.DynamicGateMLP(4, 3, **LAYERS)])
+    close(model.layers[0], [1, -1, -1, -1])
+    report = kdg.count_macs(model)
+    assert (report.dense, report.executed) == (5 * (24 + 12), 5 * (6 + 3))
+
+
+def test_gated_linear_block_has_three_products():
+    block = kdg.DynamicGateMLP(4, 3, gated_linear=True, **LAYERS)
+    assert kdg.count_macs(keras.Sequential([keras.Input((6,)), block])).dense == 24 + 24 + 12
+
+
+def test_token_gates_average_over_positions():
+    model = keras.Sequential([keras.Input((2, 2)), kdg.DynamicGate(gate="linear"), layers.Dense(5)])
+    network = model.layers[0].gate.network
+    network.kernel.assign([[2, 0], [0, 2]])
+    network.scaled_bias.assign([-0.1, -0.1])
+    # Three of the four inputs of the two positions are open.
+    report = kdg.count_macs(model, np.array([[[1, 0], [1, 1]]], "float32"))
+    assert report.executed == 15
+
+
+def test_token_gates_reach_a_flattened_layer():
+    model = keras.Sequential(
+        [keras.Input((2, 2)), kdg.DynamicGate(gate="linear"), layers.Flatten(), layers.Dense(5)]
+    )
+    network = model.layers[0].gate.network
+    network.kernel.assign([[2, 0], [0, 2]])
+    network.scaled_bias.assign([-0.1, -0.1])
+    report = kdg.count_macs(model, np.array([[[1, 0], [1, 1]]], "float32"))
+    assert report.executed == 15
+
+
+def test_models_inside_models_are_followed():
+    inner = keras.Sequential(
+        [keras.Input((20,)), kdg.DynamicGateDense(4, "relu", **LAYERS)], name="inner"
+    )
+    close(inner.layers[0], [1, -1, -1, -1])
+    inputs = keras.Input((20,))
+    report = kdg.count_macs(keras.Model(inputs, layers.Dense(3)(inner(inputs))))
+    assert [layer.executed for layer in report.layers] == [20, 3]
+    assert report.layers[0].name.startswith("inner/")
+
+
+def test_layer_that_is_called_twice_counts_twice():
+    shared = layers.Dense(20)
+    inputs = keras.Input((20,))
+    report = kdg.count_macs(keras.Model(inputs, shared(shared(inputs))))
+    assert report.dense == 800
+
+
+def test_unknown_layers_are_named():
+    class Unknown(layers.Layer):
+        def call(self, x):
+            return x
+
+    model = keras.Sequential([keras.Input((4,)), Unknown(name="strange"), layers.Dense(3)])
+    report = kdg.count_macs(model)
+    assert report.not_counted == ["strange (Unknown)"]
+    assert "Not counted: strange (Unknown)." in str(report)
+
+
+def test_layer_of_the_users_own_can_state_its_cost():
+    class Double(layers.Dense):
+        def cost(self, inputs):
+            product = kdg.macs.Product(7)
+            return [product], kdg.macs.Flow((self.units,))
+
+    report = kdg.count_macs(keras.Sequential([keras.Input((4,)), Double(3)]))
+    assert report.dense == 7
+
+
+def test_without_samples_static_gates_are_exact_and_others_from_the_last_training_batch():
+    model = keras.Sequential(
+        [keras.Input((64,)), kdg.DynamicGateDense(64, "relu"), layers.Dense(10)]
+    )
+    model.layers[0].gate.open_ratio.assign(0.25)
+    report = kdg.count_macs(model)
+    assert report.executed == pytest.approx(0.25 * report.dense)
+    assert report.samples is None
+    assert "means of the last training batch" in str(report)
+
+
+def test_several_inputs_are_cut_into_batches_together():
+    inputs = {name: keras.Input((4,), name=name) for name in "ab"}
+    merged = layers.Concatenate()([kdg.DynamicGate()(inputs["a"]), inputs["b"]])
+    model = keras.Model(inputs, layers.Dense(3)(merged))
+    x = {name: np.ones((5, 4), "float32") for name in "ab"}
+    report = kdg.count_macs(model, x, batch_size=2)
+    assert (report.samples, report.executed) == (5, 24)
+
+
+def test_report_is_a_readable_table_and_json():
+    model = keras.Sequential(
+        [keras.Input((64,)), kdg.DynamicGateDense(64, name="hidden"), layers.Dense(10)]
+    )
+    report = kdg.count_macs(model, np.ones((3, 64), "float32"))
+    text = str(report)
+    for word in (
+        "hidden",
+        "dense",
+        "executed",
+        "gates",
+        "relative",
+        "open ratio",
+        "total",
+        "4,736",
+        "3 samples",
+        "biases",
+    ):
+        assert word in text
+    content = json.loads(json.dumps(report.to_dict()))
+    assert content["dense"] == 4736
+    assert content["layers"][0]["name"] == "hidden"
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGateDense(64), layers.Dense(10)])
+    before = [weight.copy() for weight in model.get_weights()]
+    nodes = len(model.layers[0]._inbound_nodes)
+    kdg.count_macs(model, np.ones((3, 64), "float32"))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert len(model.layers[0]._inbound_nodes) == nodes
+
+
+def test_model_without_shapes_says_how_to_give_it_some():
+    with pytest.raises(ValueError, match=r"not built.* `keras.Input`"):
+        kdg.count_macs(keras.Sequential([layers.Dense(3)]))
+    with pytest.raises(ValueError, match=r"axis of unknown size.*shape=\(None, 4\)"):
+        kdg.count_macs(keras.Sequential([keras.Input((None, 4)), layers.Dense(3)]))
+
+
+def test_subclassed_model_says_what_can_be_counted():
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match=r"is subclassed. Build it with `keras.Sequential`"):
+        kdg.count_macs(Subclassed())
+
+
+def test_no_samples_are_refused():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"`x` must hold at least one sample"):
+        kdg.count_macs(model, np.ones((0, 4)))
