@@ -1,0 +1,132 @@
+"""`GateSummary`: what the gates do and what the model costs, epoch by epoch."""
+
+import csv
+import pathlib
+import warnings
+
+import keras
+from keras import ops
+
+from keras_dynamicgate import pictures
+from keras_dynamicgate.callbacks.finite import check_finite
+from keras_dynamicgate.callbacks.gate_schedule import require_gates
+from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.macs.report import count_macs
+
+COLLAPSED = 0.01
+COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "executed", "gates")
+
+
+class GateSummary(keras.callbacks.Callback):
+    """Logs gate usage and MACs each epoch, and sums them up in a table and a picture at the end.
+
+    Adds to the logs, and so to the progress bar, `History`, `CSVLogger` and TensorBoard:
+
+    - `gate_usage`: mean gate probability over all gates,
+    - `open_ratio`: mean of the mask over all gates, the gate activation ratio,
+    - `relative_macs`: (executed + gate MACs) / dense MACs,
+    - `gate_penalty`: what the usage regularizers and the budget added to the loss.
+
+    Warns by name about layers whose gates have collapsed: less than 1 % open at the end of an
+    epoch, or more than 99 % at the end of the training.
+
+    Put it before callbacks that read the logs. With `MacBudget` the order does not matter.
+
+    Args:
+        x: Inputs on which masks and MACs are measured, such as the validation inputs; some
+            thousand samples are enough. Defaults to `None`: the means of the last training
+            batch, without a pass of their own.
+        log_dir: Folder for `gates.csv` (a row for each epoch and layer) and `gates.png` (if
+            matplotlib is installed). Defaults to `None`: no files.
+        batch_size: Integer, the number of samples of `x` that run at once. Defaults to 256.
+        verbose: 0 for silence or 1 to print the table at the end. Defaults to 1.
+
+    Raises:
+        ValueError: If the model has no gated layers.
+        FloatingPointError: If the loss is no longer finite, with the name of the layer.
+
+    Example:
+
+    ```python
+    model.fit(x, y, callbacks=[keras_dynamicgate.GateSummary(x_validation, log_dir="logs")])
+    ```
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367), gate activation ratio and relative MACs
+    """
+
+    def __init__(self, x=None, log_dir=None, batch_size=256, verbose=1):
+        super().__init__()
+        self.x = x
+        self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
+        self.batch_size = batch_size
+        self.verbose = verbose
+        self.report = None
+        self.rows = []
+
+    def on_train_begin(self, logs=None):
+        require_gates(self.model, "GateSummary")
+        self.rows = []
+        self.warned = set()
+        # Fails before the first epoch rather than after it if the model cannot be counted.
+        count_macs(self.model)
+        if self.log_dir is not None:
+            self.log_dir.mkdir(parents=True, exist_ok=True)
+            self._write_rows("w", [COLUMNS])
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        check_finite(self.model, logs)
+        self.report = count_macs(self.model, self.x, self.batch_size)
+        penalties = [layer.gate.penalty for layer in gated_layers(self.model)]
+        logs["gate_usage"] = self.report.usage
+        logs["open_ratio"] = self.report.open_ratio
+        logs["relative_macs"] = self.report.relative
+        logs["gate_penalty"] = sum(float(ops.convert_to_numpy(value)) for value in penalties)
+        gated = [layer for layer in self.report.layers if layer.gate_count]
+        self._keep(epoch, gated)
+        self._warn(gated, lambda layer: layer.open_ratio < COLLAPSED, "closed", CLOSED_ADVICE)
+
+    def on_train_end(self, logs=None):
+        if self.report is None:
+            return
+        gated = [layer for layer in self.report.layers if layer.gate_count]
+        self._warn(gated, lambda layer: layer.open_ratio > 1 - COLLAPSED, "open", OPEN_ADVICE)
+        if self.verbose:
+            print(f"\n{self.report}")
+        if self.log_dir is not None and pictures.available():
+            pictures.save(pictures.plot_summary(self.rows, self.report), self.log_dir / "gates.png")
+
+    def _keep(self, epoch, gated):
+        rows = [
+            (epoch, *(getattr(layer, column, layer.name) for column in COLUMNS[1:]))
+            for layer in gated
+        ]
+        self.rows += [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        self._write_rows("a", rows)
+
+    def _write_rows(self, mode, rows):
+        if self.log_dir is not None:
+            with open(self.log_dir / "gates.csv", mode, newline="") as file:
+                csv.writer(file).writerows(rows)
+
+    def _warn(self, gated, collapsed, state, advice):
+        for layer in gated:
+            if collapsed(layer) and layer.name not in self.warned:
+                self.warned.add(layer.name)
+                warnings.warn(
+                    f"The gates of layer {layer.name!r} are {state}: open ratio "
+                    f"{layer.open_ratio:.3f}. {advice}",
+                    stacklevel=2,
+                )
+
+
+CLOSED_ADVICE = (
+    "Nothing passes through it any more. Give it a floor with `min_open`, a larger budget, a "
+    "weaker usage regularizer or a longer warm-up."
+)
+OPEN_ADVICE = (
+    "It saves nothing. Give the model a budget with `MacBudget`, a stronger usage regularizer, or "
+    "take its gates away with `gate=None`."
+)

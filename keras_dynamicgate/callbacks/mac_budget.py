@@ -1,0 +1,111 @@
+"""`MacBudget`: one number, the share of the multiply-accumulates that the model may use."""
+
+import math
+
+import keras
+
+from keras_dynamicgate.callbacks.finite import check_finite
+from keras_dynamicgate.callbacks.gate_schedule import require_gates
+from keras_dynamicgate.gating import checks
+from keras_dynamicgate.gating.budget import BudgetController
+from keras_dynamicgate.macs.flow import model_cost
+
+
+class MacBudget(keras.callbacks.Callback):
+    """Trains a gated model to a budget of relative MACs, gate networks included.
+
+    There is no penalty weight to tune: a controller inside the training step moves the price of
+    open gates until the model costs what it may. Its state is saved with the model, and a training
+    that is resumed goes on where it was.
+
+    Args:
+        target: Float, above 0 and at most 1: (executed + gate MACs) / dense MACs to end with.
+        warmup: Float from 0, the share of the training without any pressure. Defaults to 0.1.
+        ramp: Float from 0, the share of the training in which the allowance falls from what the
+            model costs at the start to `target`; `warmup + ramp` is at most 1. Defaults to 0.4.
+
+    Raises:
+        ValueError: If an argument is out of range, if the model has no gated layers, if it cannot
+            be counted, or if the gate networks and floors alone cost more than the budget.
+        FloatingPointError: If the loss is no longer finite, with the name of the layer.
+
+    Example:
+
+    ```python
+    model.fit(x, y, epochs=10, callbacks=[keras_dynamicgate.MacBudget(0.3)])
+    ```
+    """
+
+    def __init__(self, target, warmup=0.1, ramp=0.4):
+        super().__init__()
+        checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
+        checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
+        checks.number(
+            "ramp", ramp, f"from 0 to 1 - warmup = {1 - warmup:g}", lambda r: 0 <= r <= 1 - warmup
+        )
+        self.target = target
+        self.warmup = warmup
+        self.ramp = ramp
+
+    def on_train_begin(self, logs=None):
+        require_gates(self.model, "MacBudget")
+        self._cost = model_cost(self.model)
+        self._gates = list(self._cost.gates.values())
+        self._check_reachable()
+        self._controller: BudgetController | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._controller is None:
+            # Not before now: `BackupAndRestore` may have loaded weights when the training began.
+            self._controller = self._begin(epoch)
+        if self._controller.progress_per_step == 0.0:
+            self._controller.set_progress(epoch / self.params["epochs"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        check_finite(self.model, logs)
+
+    def on_train_end(self, logs=None):
+        for gate in self._gates:
+            gate.budget = None
+            gate.noise_scale.assign(1.0)
+        self.model.train_function = None  # compiled with the controller
+
+    def _begin(self, epoch):
+        resumed = epoch > 0
+        # A model that an earlier training has brought to its budget is not opened again.
+        now = {gate: 1.0 if resumed else float(gate.open_ratio) for gate in self._gates}
+        steps = (self.params["steps"] or 0) * self.params["epochs"]
+        controller = BudgetController(
+            self._gates,
+            self._cost.relative_on_average,
+            target=self.target,
+            start=max(self.target, self._cost.relative_on_average(now)),
+            warmup=self.warmup,
+            ramp=self.ramp,
+            progress_per_step=1.0 / steps if steps else 0.0,
+        )
+        if not resumed:
+            controller.set_progress(0.0)
+        for gate in self._gates:
+            gate.budget = controller
+        # The step may have been compiled by an earlier `fit`, without this controller.
+        self.model.make_train_function(force=True)
+        return controller
+
+    def _check_reachable(self):
+        least = {gate: _least_open(gate) for gate in self._gates}
+        lowest = self._cost.relative_on_average(least)
+        if lowest > self.target:
+            raise ValueError(
+                f"Argument `target` is out of reach: model {self.model.name!r} costs at least "
+                f"{lowest:.3f} relative MACs, by its ungated layers, gate networks, `min_open` "
+                "and `top_k`. Gate more layers, make the gate networks smaller or raise the "
+                f"budget. Received: target={self.target}"
+            )
+
+
+def _least_open(gate):
+    """Give the share of a gate layer's gates that is open whatever the logits."""
+    if gate.top_k is not None:
+        return gate.top_k / gate.gates
+    return math.ceil(gate.min_open * gate.gates) / gate.gates

@@ -1,0 +1,122 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+import keras_dynamicgate as kdg
+
+X = np.random.default_rng(0).normal(size=(64, 64)).astype("float32")
+Y = np.zeros(64, "int32")
+
+
+def gated_model(**arguments):
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            kdg.DynamicGateDense(64, "relu", name="hidden", **arguments),
+            keras.layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    return model
+
+
+def fit(model, *callbacks, epochs=2):
+    return model.fit(X, Y, epochs=epochs, verbose=0, callbacks=list(callbacks)).history
+
+
+ALL_OPEN = "ignore:The gates of layer 'hidden' are open"
+
+
+@pytest.mark.filterwarnings(ALL_OPEN)
+def test_logs_have_usage_open_ratio_macs_and_penalty_each_epoch():
+    penalty = kdg.UsagePenalty(2.0)
+    model = gated_model(gate="static", usage_regularizer=penalty, initial_open=0.75)
+    history = fit(model, kdg.GateSummary(X, verbose=0))
+    assert history["gate_usage"] == pytest.approx([0.75, 0.75])
+    assert history["open_ratio"] == [1.0, 1.0]
+    assert history["relative_macs"] == [1.0, 1.0]
+    assert history["gate_penalty"] == pytest.approx([1.5, 1.5])
+
+
+def test_logs_equal_the_mac_count_on_the_same_inputs():
+    model = gated_model(initial_open=0.5)
+    history = fit(model, kdg.GateSummary(X, verbose=0))
+    report = kdg.count_macs(model, X)
+    assert history["relative_macs"][-1] == pytest.approx(report.relative)
+    assert history["open_ratio"][-1] == pytest.approx(report.open_ratio)
+    assert 0.1 < report.open_ratio < 0.9
+
+
+def test_without_inputs_the_last_training_batch_is_logged():
+    model = gated_model(gate="static", top_k=16)
+    assert fit(model, kdg.GateSummary(verbose=0))["open_ratio"] == [0.5, 0.5]
+
+
+def test_table_is_printed_at_the_end_if_asked_for(capsys):
+    model = gated_model(top_k=16)
+    fit(model, kdg.GateSummary(X))
+    assert "hidden" in (shown := capsys.readouterr().out)
+    assert "relative = (executed + gates) / dense" in shown
+    fit(model, kdg.GateSummary(X, verbose=0))
+    assert capsys.readouterr().out == ""
+
+
+def test_files_hold_a_row_for_each_epoch_and_a_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    fit(gated_model(top_k=16), kdg.GateSummary(X, log_dir=tmp_path / "logs", verbose=0), epochs=3)
+    with open(tmp_path / "logs" / "gates.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["epoch"], row["layer"], row["open_ratio"]) for row in rows] == [
+        (str(epoch), "hidden", "0.5") for epoch in range(3)
+    ]
+    assert (tmp_path / "logs" / "gates.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_layer_that_has_closed_is_warned_about_by_name():
+    model = gated_model(gate="static")
+    model.layers[0].gate.network.scaled_bias.assign(np.full(32, -1.0))
+    with pytest.warns(UserWarning, match=r"layer 'hidden' are closed.*`min_open`"):
+        fit(model, kdg.GateSummary(X, verbose=0), epochs=1)
+
+
+def test_layer_that_saves_nothing_is_warned_about_at_the_end():
+    with pytest.warns(UserWarning, match=r"layer 'hidden' are open: .*`MacBudget`"):
+        fit(gated_model(gate="static"), kdg.GateSummary(X, verbose=0))
+
+
+def test_model_without_gates_is_refused():
+    with pytest.raises(ValueError, match=r"`GateSummary` needs a model with gated layers"):
+        fit(gated_model(gate=None), kdg.GateSummary(X))
+
+
+@pytest.mark.filterwarnings(ALL_OPEN)
+def test_schedule_sets_the_weights_that_the_compiled_step_reads():
+    model = gated_model(gate="static", usage_regularizer=kdg.UsagePenalty(1.0))
+    schedule = kdg.GateSchedule(
+        temperature=lambda epoch: 1.0 / (epoch + 1),
+        threshold=0.3,
+        penalty=lambda epoch: 2.0 * epoch,
+    )
+    history = fit(model, schedule, kdg.GateSummary(X, verbose=0), epochs=3)
+    gate = model.layers[0].gate
+    assert float(gate.temperature) == pytest.approx(1 / 3)
+    assert float(gate.threshold) == pytest.approx(0.3)
+    # Usage sigmoid(z / temperature) = 9^n / (1 + 9^n) times the penalty of the epoch.
+    assert history["gate_penalty"] == pytest.approx([0.0, 2 * 81 / 82, 4 * 729 / 730])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"temperature": 0.0}, r"`temperature` must be a number above 0"),
+        ({"threshold": 1.0}, r"`threshold` must be a number between 0 and 1"),
+        ({"penalty": -1.0}, r"`penalty` must be a number of at least 0"),
+        ({"penalty": lambda epoch: float("nan")}, r"`penalty` must be a number of at least 0"),
+    ],
+)
+def test_schedule_refuses_values_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fit(gated_model(), kdg.GateSchedule(**arguments))

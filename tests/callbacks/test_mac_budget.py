@@ -1,0 +1,230 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_dynamicgate as kdg
+from keras_dynamicgate.gating.budget import BudgetController
+from keras_dynamicgate.gating.gate import Gate
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(256, 64)).astype("float32")
+Y = (X[:, :8].sum(axis=1) > 0).astype("int32")
+
+
+def gated_model(**arguments):
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            kdg.DynamicGate(seed=1),
+            kdg.DynamicGateDense(64, "relu", seed=2, **arguments),
+            keras.layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    falling = keras.optimizers.schedules.CosineDecay(5e-3, 16 * 30)
+    model.compile(keras.optimizers.Adam(falling), loss)
+    return model
+
+
+def fit(model, *callbacks, epochs=30, **arguments):
+    return model.fit(
+        X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=list(callbacks), **arguments
+    )
+
+
+@pytest.mark.parametrize("target", [0.5, 0.2])
+def test_model_ends_at_its_budget_with_its_gate_networks_counted(target):
+    model = gated_model()
+    fit(model, kdg.MacBudget(target))
+    report = kdg.count_macs(model, X)
+    assert report.relative == pytest.approx(target, abs=0.03)
+    assert report.gates > 0
+
+
+def test_budget_holds_through_a_second_training():
+    model = gated_model()
+    fit(model, kdg.MacBudget(0.3))
+    model.compile(keras.optimizers.Adam(1e-3), model.loss)
+    history = fit(model, kdg.GateSummary(X, verbose=0), kdg.MacBudget(0.3), epochs=5).history
+    assert max(history["relative_macs"]) < 0.36
+
+
+def test_second_training_may_have_another_budget():
+    model = gated_model()
+    fit(model, kdg.MacBudget(0.3))
+    model.compile(keras.optimizers.Adam(3e-3), model.loss)
+    fit(model, kdg.MacBudget(0.6))
+    assert kdg.count_macs(model, X).relative == pytest.approx(0.6, abs=0.03)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_training_of_unknown_length_meets_the_budget_too():
+    import tensorflow as tf
+
+    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
+    samples = tf.data.Dataset.from_generator(
+        lambda: zip(X, Y, strict=True), output_signature=signature
+    )
+    model = gated_model()
+    callbacks = [kdg.MacBudget(0.3)]
+    model.fit(samples.batch(16), epochs=30, shuffle=False, verbose=0, callbacks=callbacks)
+    assert callbacks[0].params["steps"] is None
+    assert kdg.count_macs(model, X).relative == pytest.approx(0.3, abs=0.03)
+
+
+def test_state_of_the_budget_is_saved_with_the_model(tmp_path):
+    model = gated_model()
+    fit(model, kdg.MacBudget(0.3))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for old, new in zip(model.layers[:2], loaded.layers[:2], strict=True):
+        assert float(old.gate.price) == float(new.gate.price) != 0.0
+        assert float(new.gate.budget_state[0]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_interrupted_training_resumes_as_if_it_had_not_stopped(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise InterruptedError
+
+    def train(*callbacks):
+        # The same order of samples and no noise, so that both trainings can be compared.
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((64,)),
+                kdg.DynamicGateDense(64, "relu", estimator="threshold"),
+                keras.layers.Dense(2),
+            ]
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(3e-3), loss)
+        fit(model, kdg.MacBudget(0.4), *callbacks, epochs=6, shuffle=False)
+        return model
+
+    whole = train()
+    backup = tmp_path / "backup"
+    with pytest.raises(InterruptedError):
+        train(keras.callbacks.BackupAndRestore(backup), Stop())
+    resumed = train(keras.callbacks.BackupAndRestore(backup))
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_training_leaves_no_controller_behind():
+    model = gated_model()
+    fit(model, kdg.MacBudget(0.5), epochs=2)
+    price = float(model.layers[0].gate.price)
+    fit(model, epochs=1)
+    assert model.layers[0].gate.budget is None
+    assert float(model.layers[0].gate.price) == price
+
+
+def controller(open_ratio, progress, **arguments):
+    """A controller of one gate that controls all MACs of its model."""
+    gate = Gate("static", 2)
+    gate.build((None, 3))
+    gate.open_ratio.assign(open_ratio)
+    gate.usage.assign(open_ratio)
+    settings = {"target": 0.5, "start": 1.0, "warmup": 0.1, "ramp": 0.4, "progress_per_step": 0.0}
+    budget = BudgetController([gate], lambda usage: usage[gate], **{**settings, **arguments})
+    budget.set_progress(progress)
+    return gate, budget
+
+
+def value(tensor):
+    return float(ops.convert_to_numpy(tensor))
+
+
+@pytest.mark.parametrize(
+    ("progress", "allowed"), [(0.0, 1.0), (0.1, 1.0), (0.3, 0.75), (0.5, 0.5), (1.0, 0.5)]
+)
+def test_allowance_falls_in_a_line_after_the_warm_up(progress, allowed):
+    _, budget = controller(1.0, progress)
+    assert value(budget.allowance(ops.array(progress))) == pytest.approx(allowed)
+
+
+def test_nothing_is_charged_in_the_warm_up():
+    gate, budget = controller(1.0, 0.05)
+    budget.step(gate)
+    assert value(gate.price) == 0.0
+    assert value(gate.pressure) == 0.0
+
+
+def test_price_follows_the_logarithm_of_measured_over_allowed():
+    gate, budget = controller(0.75, 0.5)
+    budget.step(gate)
+    # A proportional part of .2 and a first part of .002 of the integral, which follows drifts.
+    assert value(gate.price) == pytest.approx(0.202 * np.log(0.75 / 0.5))
+    assert value(gate.budget_state[2]) == pytest.approx(0.002 * np.log(0.75 / 0.5))
+    # All MACs hang on this gate, so its pressure is the multiplier itself.
+    assert value(gate.pressure) == pytest.approx(np.exp(0.3 * value(gate.price)))
+
+
+def test_price_falls_where_less_runs_than_may():
+    gate, budget = controller(0.25, 0.5)
+    budget.step(gate)
+    assert value(gate.price) == pytest.approx(0.202 * np.log(0.5))
+
+
+def test_error_of_a_single_step_is_limited():
+    gate, budget = controller(1.0, 0.5, target=0.01)
+    budget.step(gate)
+    assert value(gate.price) == pytest.approx(0.202)
+
+
+def test_gain_falls_when_the_error_changes_its_sign_and_rises_while_it_does_not():
+    gate, budget = controller(0.75, 0.5)
+    gains = []
+    for open_ratio in (0.75, 0.25, 0.75, 0.75):
+        gate.open_ratio.assign(open_ratio)
+        budget.step(gate)
+        gains.append(value(gate.budget_state[1]))
+    assert gains == pytest.approx([0.2, 0.19, 0.1805, 0.189525])
+
+
+@pytest.mark.parametrize(("progress", "noise"), [(0.3, 1.0), (0.55, 0.5), (0.9, 0.0)])
+def test_noise_fades_before_the_end(progress, noise):
+    gate, budget = controller(0.5, progress)
+    budget.step(gate)
+    assert value(gate.noise_scale) == pytest.approx(noise, abs=1e-6)
+
+
+@pytest.mark.parametrize("target", [0.0, -0.1, 1.1, None, "0.3", float("nan")])
+def test_budget_outside_its_range_is_refused(target):
+    with pytest.raises(ValueError, match=r"`target` must be a number above 0 and at most 1"):
+        kdg.MacBudget(target)
+
+
+def test_schedule_that_does_not_fit_the_training_is_refused():
+    with pytest.raises(ValueError, match=r"`warmup` must be a number"):
+        kdg.MacBudget(0.3, warmup=1.0)
+    with pytest.raises(ValueError, match=r"`ramp` must be a number from 0 to 1 - warmup = 0.75"):
+        kdg.MacBudget(0.3, warmup=0.25, ramp=0.8)
+
+
+def test_model_without_gates_is_refused_by_name():
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(2, name="head")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"`MacBudget` needs a model with gated layers.*'head'"):
+        fit(model, kdg.MacBudget(0.3))
+
+
+def test_budget_below_what_cannot_be_closed_is_refused_before_training():
+    # Half of the columns and of the next rows stay, and the gate network: 64 + 32.
+    model = keras.Sequential(
+        [keras.Input((64,)), kdg.DynamicGateDense(64, min_open=0.5), keras.layers.Dense(2)]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    share = (64 * 32 + 32 * 2 + 64 + 32) / (64 * 64 + 64 * 2)
+    with pytest.raises(ValueError, match=rf"out of reach: .* at least {share:.3f} relative MACs"):
+        fit(model, kdg.MacBudget(0.1))
+
+
+def test_loss_that_is_not_finite_stops_with_the_layer_whose_gates_are_not():
+    model = gated_model(name="broken")
+    model.layers[1].gate.network.up_kernel.assign(np.full((1, 32), np.nan))
+    with pytest.raises(FloatingPointError, match=r"gates of \[.*'broken'\] are not finite"):
+        fit(model, kdg.MacBudget(0.5), epochs=1)
