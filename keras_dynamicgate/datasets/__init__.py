@@ -1,0 +1,27 @@
+"""Six data sets in one shape: train, validation and test splits, with names and citation.
+
+Each loader imports its own packages (tensorflow-datasets, librosa, anndata, ...) when it is
+called, so this module needs Keras and NumPy only.
+"""
+
+from keras_dynamicgate.datasets._batches import Batches
+from keras_dynamicgate.datasets._dataset import Dataset, ElementSpec, Split
+from keras_dynamicgate.datasets.cifar10 import cifar10
+from keras_dynamicgate.datasets.digits import digits
+from keras_dynamicgate.datasets.mnist import mnist
+from keras_dynamicgate.datasets.pbmc3k import pbmc3k
+from keras_dynamicgate.datasets.speech_commands import speech_commands
+from keras_dynamicgate.datasets.tiny_imagenet import tiny_imagenet
+
+__all__ = [
+    "Batches",
+    "Dataset",
+    "ElementSpec",
+    "Split",
+    "cifar10",
+    "digits",
+    "mnist",
+    "pbmc3k",
+    "speech_commands",
+    "tiny_imagenet",
+]

@@ -1,0 +1,72 @@
+"""Checks on the files and labels that a loader reads."""
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+
+def check_data_dir(data_dir: str | PathLike[str], expected: str) -> Path:
+    """Returns `data_dir` as a path, or raises an error that says what it should hold.
+
+    Args:
+        data_dir: The folder that the user named.
+        expected: What the folder should hold, for the message.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: If `data_dir` is not a folder.
+    """
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"`data_dir` must be a folder with {expected}. Received: data_dir={folder}"
+        )
+    return folder
+
+
+def find_file(folder: Path, names: Iterable[str]) -> Path:
+    """Returns the first of `names` that is a file in `folder`.
+
+    Args:
+        folder: Where to look.
+        names: File names, the preferred one first.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        FileNotFoundError: If there is none of them; the message lists what was expected.
+    """
+    names = list(names)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"Missing file: `data_dir` must hold {' or '.join(names)}. Received: data_dir={folder}"
+    )
+
+
+def check_labels(y: np.ndarray, num_classes: int, source: str | PathLike[str]) -> np.ndarray:
+    """Returns labels as int32, or raises an error that names the file they came from.
+
+    Args:
+        y: Labels, shape `(samples,)`, integer.
+        num_classes: Labels must be in `[0, num_classes)`.
+        source: The file the labels were read from, for the message.
+
+    Returns:
+        The labels as int32.
+
+    Raises:
+        ValueError: If a label lies outside the classes.
+    """
+    wrong = y[(y < 0) | (y >= num_classes)]
+    if wrong.size:
+        raise ValueError(
+            f"Labels in {source} must be in [0, {num_classes}). Received: label={wrong[0]}"
+        )
+    return y.astype("int32")

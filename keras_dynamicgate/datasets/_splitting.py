@@ -1,0 +1,56 @@
+"""Divides samples into two parts with the same share of every class in both."""
+
+import numpy as np
+
+
+def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divides samples into a large and a small part with equal shares of every class.
+
+    The small part has exactly `round(fraction * samples)` samples; each class gives its own
+    share of them, rounded up or down.
+
+    Args:
+        y: Labels, shape `(samples,)`, integer.
+        fraction: Size of the small part, from 0 up to but not including 1.
+        seed: Integer that fixes which samples are drawn.
+
+    Returns:
+        Two arrays of indices into `y`, both in rising order: the large and the small part.
+
+    Raises:
+        ValueError: If `fraction` is not in `[0, 1)`.
+
+    Example:
+
+    >>> kept, drawn = stratified_split(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=0)
+    >>> y[drawn].tolist()
+    [0, 0, 1]
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"`fraction` must be in [0, 1). Received: fraction={fraction}")
+    classes, positions, counts = np.unique(y, return_inverse=True, return_counts=True)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        rng.permutation(np.flatnonzero(positions == k))[:quota]
+        for k, quota in enumerate(_quotas(counts, fraction))
+    ]
+    small = np.sort(np.concatenate(drawn)) if len(classes) else np.arange(0)
+    return np.setdiff1d(np.arange(len(y)), small), small
+
+
+def check_validation_fraction(validation_fraction: float, below: float = 1) -> None:
+    """Raises a `ValueError` unless `validation_fraction` is in `[0, below)`."""
+    if not 0 <= validation_fraction < below:
+        raise ValueError(
+            f"`validation_fraction` must be in [0, {below}). "
+            f"Received: validation_fraction={validation_fraction}"
+        )
+
+
+def _quotas(counts: np.ndarray, fraction: float) -> np.ndarray:
+    shares = counts * fraction
+    quotas = np.floor(shares).astype(int)
+    missing = round(fraction * counts.sum()) - quotas.sum()
+    # Largest remainders first; the stable sort settles ties by the order of the classes.
+    quotas[np.argsort(quotas - shares, kind="stable")[:missing]] += 1
+    return quotas
