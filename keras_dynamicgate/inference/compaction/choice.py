@@ -1,0 +1,103 @@
+"""Which rule a step follows."""
+
+from collections import Counter
+
+import keras
+from keras import layers
+
+from keras_dynamicgate.inference.compaction.gated_rules import GatedDense, GatedMLP
+from keras_dynamicgate.inference.compaction.merge_rules import (
+    Concatenated,
+    Mask,
+    Merge,
+    Multiplied,
+    Reshaped,
+)
+from keras_dynamicgate.inference.compaction.product_rules import Embedded, Product, Separable
+from keras_dynamicgate.inference.compaction.rule import Rule
+from keras_dynamicgate.inference.compaction.steps import Slot, StaticMask
+from keras_dynamicgate.inference.compaction.unit_rules import (
+    Activation,
+    Depthwise,
+    Mapped,
+    Normalized,
+    Padding,
+    ParametricReLU,
+    UnitWise,
+)
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+
+
+def _by_name(rule, *names):
+    return {getattr(layers, name): rule for name in names if hasattr(layers, name)}
+
+
+RULES = {
+    StaticMask: Mask(),
+    DynamicGate: Rule("its gates depend on its input"),
+    DynamicGateDense: GatedDense(),
+    DynamicGateMLP: GatedMLP(),
+    **_by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
+    **_by_name(Separable(), "SeparableConv1D", "SeparableConv2D"),
+    **_by_name(Depthwise(), "DepthwiseConv1D", "DepthwiseConv2D"),
+    **_by_name(Embedded(), "Embedding"),
+    **_by_name(
+        UnitWise(),
+        "Dropout",
+        "AlphaDropout",
+        "GaussianDropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "ActivityRegularization",
+        "GaussianNoise",
+        "Identity",
+        *(
+            f"{kind}Pooling{rank}D"
+            for rank in (1, 2, 3)
+            for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
+        ),
+        *(f"{kind}{rank}D" for rank in (1, 2, 3) for kind in ("Cropping", "UpSampling")),
+    ),
+    **_by_name(Padding(), "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
+    **_by_name(Activation(), "Activation"),
+    **_by_name(Mapped(), "ReLU", "LeakyReLU", "ELU"),
+    **_by_name(ParametricReLU(), "PReLU"),
+    **_by_name(Normalized(), "BatchNormalization"),
+    **_by_name(Reshaped(), "Flatten", "Reshape"),
+    **_by_name(Concatenated(), "Concatenate"),
+    **_by_name(Merge(), "Add", "Subtract", "Average", "Maximum", "Minimum"),
+    **_by_name(Multiplied(), "Multiply"),
+}
+
+# `x + y` on the tensors of a model makes operations that are no layers; their classes are private.
+OPERATION_RULES = {
+    **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), Merge()),
+    "Multiply": Multiplied(),
+}
+
+
+def choose_rules(steps):
+    """Give every step its rule."""
+    uses = Counter(id(step.operation) for step in steps)
+    for step in steps:
+        step.rule = _choose(step, uses[id(step.operation)])
+
+
+def _choose(step, uses):
+    operation = step.operation
+    if uses > 1 and getattr(operation, "weights", None):
+        return Rule("it is called more than once, on different inputs")
+    if step.kwargs or not all(isinstance(leaf, Slot) for leaf in keras.tree.flatten(step.args)):
+        return Rule("it is called with further arguments")
+    if getattr(operation, "quantization_mode", None) is not None:
+        return Rule("it is quantized")
+    rule = RULES.get(type(operation))
+    if not isinstance(operation, keras.layers.Layer) and rule is None:
+        rule = OPERATION_RULES.get(type(operation).__name__)
+    if rule is None:
+        return Rule(f"no rule says what a {type(operation).__name__} does to closed units")
+    reason = rule.refusal(step)
+    return rule if reason is None else Rule(reason)

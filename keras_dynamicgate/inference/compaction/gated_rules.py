@@ -1,0 +1,168 @@
+"""Rules of gated layers whose gates depend on the input: they stay gated, on fewer units."""
+
+import math
+import warnings
+
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.gating import networks
+from keras_dynamicgate.inference.compaction.activations import is_feature_wise
+from keras_dynamicgate.inference.compaction.product_rules import folded_constants
+from keras_dynamicgate.inference.compaction.rule import Rule, at_least_one
+
+# By the type of a gate network: the kernels that lead linearly from its input to a bias, the weight
+# that holds this bias, what the bias is divided by in there, and the kernel of the logits.
+PARTS = {
+    networks.LinearGate: (("kernel",), "scaled_bias", networks.BIAS_SCALE, "kernel"),
+    networks.LowRankGate: (
+        ("down_kernel", "up_kernel"),
+        "scaled_bias",
+        networks.BIAS_SCALE,
+        "up_kernel",
+    ),
+    networks.MLPGate: (("hidden_kernel",), "hidden_bias", 1.0, "kernel"),
+}
+
+
+class Gated(Rule):
+    """What `DynamicGateDense` and `DynamicGateMLP` share: a gate network with fewer weights."""
+
+    def refusal(self, step):
+        network = step.operation.gate.network
+        if type(network) not in PARTS:
+            return f"its gate network is a {type(network).__name__}, of unknown structure"
+        if any(layer.quantization_mode is not None for layer in step.operation.dense_layers):
+            return "it is quantized"
+        return None
+
+    def wants(self, step):
+        slot, first = step.inputs[0], step.operation.dense_layers[0]
+        return [at_least_one(~slot.known if first.use_bias else slot.constants != 0)]
+
+    def stays(self, step):
+        slot = step.inputs[0]
+        reason = "all its inputs are closed, or it has no bias to fold a constant into"
+        return [(slot, slot.known & step.wants[0], reason)]
+
+    def why_unneeded(self, step):
+        return "gates that share a block, a `top_k` or a `min_open` stay together"
+
+    def open_gates(self, step):
+        """Give the gates that the new layer has."""
+        return step.may_open
+
+    def shrunk_layer(self, step, layers, changes):
+        """Make the new layer, still without weights."""
+        operation, gates = step.operation, self.open_gates(step)
+        network = operation.gate.network
+        config = network.get_config()
+        if isinstance(network, networks.LowRankGate):
+            # The automatic rank would be another one for the new shapes.
+            config["rank"] = network.chosen_rank
+        min_open = operation.gate.min_open
+        if min_open > 0 and not gates.all():
+            # Half a gate less, so that rounding cannot make it one more.
+            min_open = (math.ceil(min_open * gates.size) - 0.5) / gates.sum()
+        return layers.copy(
+            step,
+            {
+                "gate": networks.serialize(type(network).from_config(config)),
+                "block_size": operation.block_size,
+                "min_open": float(min_open),
+                **changes,
+            },
+        )[0]
+
+    def fill_gate(self, step, gate):
+        """Give the new gate its weights."""
+        old, gates = step.operation.gate, self.open_gates(step)
+        kernels, bias, scale, last = PARTS[type(old.network)]
+        new = {weight.name: _numpy(weight) for weight in old.network.weights}
+        through = new[kernels[0]]
+        for kernel in kernels[1:]:
+            through = through @ new[kernel]
+        new[bias] = new[bias] + folded_constants(step, through) / scale
+        new[kernels[0]] = new[kernels[0]][step.wants[0]]
+        new[last] = new[last][:, gates]
+        new["scaled_bias"] = new["scaled_bias"][gates]
+        for weight in gate.network.weights:
+            weight.assign(new[weight.name])
+        for mine, other in zip(_own_weights(gate), _own_weights(old), strict=True):
+            mine.assign(other)
+
+
+def _call(layer, inputs):
+    """Call a new layer without its advice on the size of gate networks, which comes too late."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The gate network of layer", UserWarning)
+        return layer(inputs)
+
+
+def _own_weights(gate):
+    """List the weights of a gate that do not depend on the number of gates."""
+    of_network = {id(weight) for weight in gate.network.weights}
+    return [weight for weight in gate.weights if id(weight) not in of_network]
+
+
+def _numpy(weight):
+    return ops.convert_to_numpy(weight).astype("float64")
+
+
+def _fill_dense(layer, operation, step, inputs, outputs):
+    """Give an inner `Dense` the rows and columns that are left, constant inputs in its bias."""
+    kernel = _numpy(operation.kernel)
+    weights = [kernel[inputs][:, outputs]]
+    if operation.use_bias:
+        folded = folded_constants(step, kernel) if inputs is step.wants[0] else 0.0
+        weights.append((_numpy(operation.bias) + folded)[outputs])
+    layer.set_weights(weights)
+
+
+class GatedDense(Gated):
+    """`DynamicGateDense`: whole blocks go that are not needed or never open."""
+
+    def open_gates(self, step):
+        return step.outputs[0].kept.reshape(step.may_open.size, -1).any(axis=1)
+
+    def keeps(self, step):
+        layer, needed = step.operation, step.outputs[0].needed
+        if not is_feature_wise(layer.activation):
+            return [step.outputs[0].all()]
+        blocks = needed.reshape(step.may_open.size, -1).any(axis=1)
+        if layer.gate.top_k is not None or layer.gate.min_open > 0:
+            # Gates that may open compete with each other, needed or not.
+            blocks |= step.may_open
+        return [np.repeat(blocks, layer.block_size)]
+
+    def build(self, step, args, kwargs, layers):
+        kept = step.outputs[0].kept
+        layer = self.shrunk_layer(step, layers, {"units": int(kept.sum()), "lora_rank": None})
+        outputs = _call(layer, *args)
+        _fill_dense(layer.dense, step.operation.dense, step, step.wants[0], kept)
+        self.fill_gate(step, layer.gate)
+        return outputs
+
+
+class GatedMLP(Gated):
+    """`DynamicGateMLP`: hidden blocks go that never open, and unneeded outputs."""
+
+    def open_gates(self, step):
+        return at_least_one(step.may_open)
+
+    def keeps(self, step):
+        return [step.outputs[0].needed]
+
+    def build(self, step, args, kwargs, layers):
+        operation, kept = step.operation, step.outputs[0].kept
+        hidden = np.repeat(self.open_gates(step), operation.block_size)
+        changes = {"hidden_units": int(hidden.sum()), "units": int(kept.sum())}
+        layer = self.shrunk_layer(step, layers, changes)
+        outputs = _call(layer, *args)
+        wanted = step.wants[0]
+        _fill_dense(layer.hidden_dense, operation.hidden_dense, step, wanted, hidden)
+        if operation.gated_linear:
+            _fill_dense(layer.linear_dense, operation.linear_dense, step, wanted, hidden)
+        _fill_dense(layer.output_dense, operation.output_dense, step, hidden, kept)
+        self.fill_gate(step, layer.gate)
+        return outputs

@@ -1,0 +1,178 @@
+"""Compacted models saved, exported and quantized, wherever Keras and its backend can do that."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_dynamicgate as kdg
+from keras_dynamicgate.inference.compact import compact, compact_with_report
+
+BACKEND = keras.backend.backend()
+X = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+
+LOAD_WITHOUT_THE_PACKAGE = """
+import sys
+import keras
+import numpy as np
+model = keras.models.load_model(sys.argv[1])
+np.save(sys.argv[2], keras.ops.convert_to_numpy(model(np.load(sys.argv[2]), training=False)))
+assert "keras_dynamicgate" not in sys.modules
+"""
+
+
+@pytest.fixture
+def small():
+    """A compacted model with a take, a folded constant, a removed unit and one that stays."""
+    start = keras.Input((6,), name="x")
+    hidden = kdg.DynamicGate()(start)
+    hidden = kdg.DynamicGateDense(8, "sigmoid", gate="static", block_size=2)(hidden)
+    branch = kdg.DynamicGateDense(8, "relu", gate="static", block_size=2)(hidden)
+    hidden = layers.BatchNormalization()(layers.Add()([hidden, branch]))
+    model = keras.Model(start, layers.Dense(3)(hidden))
+    rng = np.random.default_rng(1)
+    for weight in model.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    gates = [layer for layer in model.layers if getattr(layer, "gate", None) is not None]
+    for layer, is_open in zip(gates, ([1, 1, 0, 0, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]), strict=True):
+        layer.gate.network.scaled_bias.assign(np.array(is_open) - 0.5)
+    small = compact(model)
+    np.testing.assert_allclose(run(small), run(model), atol=1e-5)
+    return small
+
+
+def run(model):
+    return ops.convert_to_numpy(model(X, training=False))
+
+
+def export(model, path, needs, backends, **arguments):
+    """Export a model, or skip with the reason where Keras cannot."""
+    if BACKEND not in backends:
+        pytest.skip(f"Keras exports this format with {' or '.join(backends)}, not with {BACKEND}")
+    for module in needs:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporters use deprecated functions
+        model.export(path, verbose=False, **arguments)
+    return path
+
+
+def test_a_saved_model_loads_without_this_package(small, tmp_path):
+    path, data = str(tmp_path / "small.keras"), str(tmp_path / "data.npy")
+    small.save(path)
+    np.save(data, X)
+    command = [sys.executable, "-c", LOAD_WITHOUT_THE_PACKAGE, path, data]
+    environment = {**os.environ, "KERAS_BACKEND": BACKEND}
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True)
+    np.testing.assert_allclose(np.load(data), run(small), atol=1e-6)
+
+
+def test_weights_quantize_to_int8(small):
+    before = run(small)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantize
+        small.quantize("int8")
+    assert {layer.quantization_mode for layer in small.layers if type(layer) is layers.Dense} == {
+        "int8"
+    }
+    assert np.abs(run(small) - before).max() < 0.1 * np.abs(before).max()
+
+
+@pytest.mark.parametrize("gate", ["static", "linear"])
+def test_quantized_layers_stay_as_they_are(gate):
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            kdg.DynamicGateDense(16, "relu", gate=gate, block_size=8),
+            kdg.DynamicGate(),
+            layers.Dense(3),
+        ]
+    )
+    model.layers[1].gate.network.scaled_bias.assign([1.0, -1.0] * 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantize
+        model.quantize("int8")
+    assert model.layers[0].dense.quantization_mode == "int8"
+    small, report = compact_with_report(model)
+    assert "it is quantized" in [kept.reason for kept in report.kept]
+    np.testing.assert_allclose(run(small), run(model), atol=1e-5)
+
+
+def test_onnx(small, tmp_path):
+    needs = {"tensorflow": ["tf2onnx"], "jax": ["jax2onnx"], "torch": ["onnx"]}[BACKEND]
+    path = export(
+        small,
+        str(tmp_path / "small.onnx"),
+        [*needs, "onnxruntime"],
+        ("tensorflow", "jax", "torch"),
+        format="onnx",
+    )
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {session.get_inputs()[0].name: X})
+    np.testing.assert_allclose(outputs[0], run(small), atol=1e-5)
+
+
+def test_openvino(small, tmp_path):
+    path = export(
+        small,
+        str(tmp_path / "small.xml"),
+        ["openvino"],
+        ("tensorflow", "torch"),
+        format="openvino",
+    )
+    import openvino
+
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    np.testing.assert_allclose(compiled([X])[0], run(small), atol=1e-5)
+
+
+def test_litert(small, tmp_path):
+    needs = ["litert_torch"] if BACKEND == "torch" else ["tensorflow"]
+    path = export(
+        small, str(tmp_path / "small.tflite"), needs, ("tensorflow", "torch"), format="litert"
+    )
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the interpreter moves to a package of its own
+        interpreter = tf.lite.Interpreter(path)
+    details = interpreter.get_input_details()[0]
+    interpreter.resize_tensor_input(details["index"], X.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(details["index"], X)
+    interpreter.invoke()
+    outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(outputs, run(small), atol=1e-5)
+
+
+def test_saved_model(small, tmp_path):
+    path = export(
+        small,
+        str(tmp_path / "saved"),
+        ["tensorflow"],
+        ("tensorflow", "jax"),
+        format="tf_saved_model",
+    )
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(path)
+    np.testing.assert_allclose(np.asarray(loaded.serve(X)), run(small), atol=1e-5)
+
+
+def test_torch_program(small, tmp_path):
+    path = export(small, str(tmp_path / "small.pt2"), ["torch"], ("torch",), format="torch")
+    import torch
+
+    program = torch.export.load(path).module()
+    # Keras fixes the batch size at 1 here.
+    outputs = [program(torch.from_numpy(row[None])).detach().numpy()[0] for row in X]
+    np.testing.assert_allclose(outputs, run(small), atol=1e-5)
