@@ -1,0 +1,103 @@
+"""One good training recipe for every model that is compared."""
+
+import dataclasses
+import math
+import time
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises along a cosine and falls along another to almost nothing.
+
+    Args:
+        peak: Float, the largest learning rate; the first is a 25th of it.
+        steps: Integer, the number of steps of the training.
+        rise: Float, the share of the steps in which it rises. Defaults to 0.3.
+
+    Example:
+
+    >>> schedule = OneCycle(peak=0.01, steps=100)
+    >>> round(float(schedule(30)), 4)
+    0.01
+
+    Reference:
+
+    - Smith and Topin, 2017 (arXiv 1708.07120)
+    """
+
+    def __init__(self, peak, steps, rise=0.3):
+        self.peak = peak
+        self.steps = steps
+        self.rise = rise
+
+    def __call__(self, step):
+        progress = ops.cast(step, "float32") / self.steps
+        rising = 1.0 / 25.0 + (1.0 - 1.0 / 25.0) * (1.0 - _cosine(progress / self.rise))
+        falling = 1e-4 + (1.0 - 1e-4) * _cosine((progress - self.rise) / (1.0 - self.rise))
+        return self.peak * ops.where(progress < self.rise, rising, falling)
+
+    def get_config(self):
+        return {"peak": self.peak, "steps": self.steps, "rise": self.rise}
+
+
+def _cosine(progress):
+    """Fall from 1 to 0 along half a cosine."""
+    return 0.5 * (1.0 + ops.cos(math.pi * ops.clip(progress, 0.0, 1.0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained: AdamW with a one-cycle learning rate.
+
+    Weight decay acts on the kernels of dense layers, not on biases or gates.
+
+    Attributes:
+        epochs: Number of passes over the training split.
+        batch_size: Samples in a step.
+        peak_learning_rate: The largest learning rate.
+        weight_decay: Decay of the kernels per step, relative to the learning rate.
+        seed: Fixes the initial weights, the noise and the order of the samples.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    peak_learning_rate: float = 5e-3
+    weight_decay: float = 0.1
+    seed: int = 0
+
+    def compile(self, model, samples):
+        """Compile a classifier with integer labels for a training split of `samples` samples."""
+        steps = self.epochs * math.ceil(samples / self.batch_size)
+        optimizer = keras.optimizers.AdamW(
+            OneCycle(self.peak_learning_rate, steps), weight_decay=self.weight_decay
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gate"])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=["accuracy"])
+
+    def train(self, model, dataset, callbacks=(), verbose="auto"):
+        """Train a classifier on a data set.
+
+        Args:
+            model: A built Keras model that gives logits of shape `(batch, classes)`.
+            dataset: A `keras_dynamicgate.datasets.Dataset`.
+            callbacks: Callbacks for `fit`.
+            verbose: As in `fit`.
+
+        Returns:
+            The `History` of `fit` and the seconds that an epoch took, with validation.
+        """
+        self.compile(model, len(dataset.train))
+        start = time.perf_counter()
+        history = model.fit(
+            dataset.train.batches(self.batch_size, shuffle=True, seed=self.seed),
+            epochs=self.epochs,
+            shuffle=False,
+            validation_data=dataset.validation.batches(512),
+            callbacks=list(callbacks),
+            verbose=verbose,
+        )
+        return history, (time.perf_counter() - start) / self.epochs

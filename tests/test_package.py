@@ -1,0 +1,52 @@
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import keras_dynamicgate as kdg
+
+ROOT = pathlib.Path(__file__).parents[1]
+HEAVY = ("tensorflow_datasets", "librosa", "anndata", "scanpy", "matplotlib", "numba", "sklearn")
+
+
+def run(*command, **arguments):
+    return subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, cwd=ROOT, **arguments
+    )
+
+
+def test_import_loads_no_package_that_only_some_users_need():
+    # Keras itself is imported first: what it brings along is not for us to judge.
+    code = (
+        "import sys, keras; before = set(sys.modules); import keras_dynamicgate;"
+        f"print([name for name in {HEAVY} if name in set(sys.modules) - before])"
+    )
+    assert run("-c", code).stdout.strip() == "[]"
+
+
+def test_public_names_are_documented_and_in_the_reference():
+    reference = (ROOT / "docs" / "api.md").read_text()
+    for name in kdg.__all__:
+        member = getattr(kdg, name)
+        assert member.__doc__, name
+        if name != "datasets":
+            assert f"::: keras_dynamicgate.{name}\n" in reference, name
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_first_code_block_runs_as_it_stands(page, tmp_path):
+    pytest.importorskip("sklearn")
+    import keras
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL).group(1)
+    assert 'os.environ["KERAS_BACKEND"] = "tensorflow"' in code
+    code = code.replace('"tensorflow"  #', f'"{keras.backend.backend()}"  #')
+    script = tmp_path / "readme.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    finished = run("-W", "error::UserWarning", script, env=environment)
+    assert finished.returncode == 0, finished.stderr
+    assert "MACs per sample" in finished.stdout
