@@ -21,7 +21,7 @@ parser.add_argument(
 parser.add_argument(
     "--target-macs", type=float, default=0.3, help="budget of relative MACs (default: 0.3)"
 )
-parser.add_argument("--epochs", type=int, default=40)
+parser.add_argument("--epochs", type=int, default=60)
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--out", default="runs/digits", help="folder for results and pictures")
 options = parser.parse_args()

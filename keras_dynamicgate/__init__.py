@@ -1,21 +1,26 @@
 """Gated layers for Keras: networks that do less work for the same answer."""
 
-from keras_dynamicgate import datasets
+import importlib
+from typing import TYPE_CHECKING
+
 from keras_dynamicgate.callbacks.gate_schedule import GateSchedule
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
-from keras_dynamicgate.inference.compact import (
-    CompactionReport,
-    compact,
-    compact_with_report,
-)
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs.report import MacReport, count_macs
 from keras_dynamicgate.pictures import plot_gates
+
+if TYPE_CHECKING:
+    from keras_dynamicgate import datasets, experiments
+    from keras_dynamicgate.inference.compact import (
+        CompactionReport,
+        compact,
+        compact_with_report,
+    )
 
 __version__ = "0.1.0"
 
@@ -38,5 +43,26 @@ __all__ = [
     "compact_with_report",
     "count_macs",
     "datasets",
+    "experiments",
     "plot_gates",
 ]
+
+# Building and training a model needs none of these, so `import keras_dynamicgate` stays quick.
+_MODULES = ("datasets", "experiments")
+_MEMBERS = {
+    "CompactionReport": "inference.compact",
+    "compact": "inference.compact",
+    "compact_with_report": "inference.compact",
+}
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MEMBERS:
+        return getattr(importlib.import_module(f"{__name__}.{_MEMBERS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

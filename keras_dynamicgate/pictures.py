@@ -93,7 +93,7 @@ def plot_histories(histories):
 
 
 TITLES = {
-    "loss": "training loss",
+    "loss": "training loss (with penalty)",
     "val_accuracy": "validation accuracy",
     "relative_macs": "relative MACs",
 }

@@ -32,7 +32,7 @@ def test_public_names_are_documented_and_in_the_reference():
     for name in kdg.__all__:
         member = getattr(kdg, name)
         assert member.__doc__, name
-        if name != "datasets":
+        if name not in ("datasets", "experiments"):
             assert f"::: keras_dynamicgate.{name}\n" in reference, name
 
 
@@ -50,3 +50,8 @@ def test_first_code_block_runs_as_it_stands(page, tmp_path):
     finished = run("-W", "error::UserWarning", script, env=environment)
     assert finished.returncode == 0, finished.stderr
     assert "MACs per sample" in finished.stdout
+
+
+def test_tables_say_what_the_result_files_say():
+    finished = run("docs/tables.py", "--check")
+    assert finished.returncode == 0, finished.stderr
