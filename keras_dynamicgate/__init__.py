@@ -16,11 +16,13 @@ from keras_dynamicgate.pictures import plot_gates
 
 if TYPE_CHECKING:
     from keras_dynamicgate import datasets, experiments
+    from keras_dynamicgate.inference.benchmark import benchmark
     from keras_dynamicgate.inference.compact import (
         CompactionReport,
         compact,
         compact_with_report,
     )
+    from keras_dynamicgate.inference.engine import InferenceEngine
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,7 @@ __all__ = [
     "DynamicGateMLP",
     "GateSchedule",
     "GateSummary",
+    "InferenceEngine",
     "LinearGate",
     "LowRankGate",
     "MLPGate",
@@ -39,6 +42,7 @@ __all__ = [
     "StaticGate",
     "TargetUsage",
     "UsagePenalty",
+    "benchmark",
     "compact",
     "compact_with_report",
     "count_macs",
@@ -51,6 +55,8 @@ __all__ = [
 _MODULES = ("datasets", "experiments")
 _MEMBERS = {
     "CompactionReport": "inference.compact",
+    "InferenceEngine": "inference.engine",
+    "benchmark": "inference.benchmark",
     "compact": "inference.compact",
     "compact_with_report": "inference.compact",
 }

@@ -1,0 +1,158 @@
+"""`benchmark`: what skipping saves in milliseconds, beside what it is measured against."""
+
+import time
+
+import keras
+import numpy as np
+
+from keras_dynamicgate.gating import checks
+from keras_dynamicgate.inference.benchmark_report import BenchmarkReport, Timing
+from keras_dynamicgate.inference.dense_reference import dense_reference
+from keras_dynamicgate.inference.engine import InferenceEngine
+from keras_dynamicgate.macs.report import count_macs
+
+LEAST_ROUNDS = 3
+CALLS_A_ROUND = 4
+PAUSE = 0.005  # seconds; idle threads of one library spin for a while and slow down the next
+MAC_SAMPLES = 1024
+
+
+def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seconds=2.0):
+    """Measure a gated model against its dense reference: masked, compacted and on the engine.
+
+    All run interleaved, round after round, so that what else the machine does hits them alike.
+    The dense reference is the same network with every gate open and no gate networks. Keras models
+    run by `predict_on_batch`, on the backend in use.
+
+    Args:
+        model: A built Sequential or Functional model with gated layers.
+        x: Inputs, array of shape `(samples, ...)`. Batches are taken from it in turn, from the
+            start again where there are too few samples.
+        batch_sizes: Positive integers. Defaults to `(1, 8, 64, 256, 1024)`.
+        threads: Integer, the threads of the engine; Keras's backends take their own settings.
+            Defaults to `None`: all cores.
+        seconds: Float, about how long each batch size is measured. Defaults to 2.0.
+
+    Returns:
+        A `BenchmarkReport`; `print` shows it as a table.
+
+    Raises:
+        ValueError: If `x` is empty, a batch size is not a positive integer or the cost of the
+            model cannot be counted.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((64,)),
+    ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
+    ... ])
+    >>> x = np.random.default_rng(0).normal(size=(32, 64))
+    >>> report = keras_dynamicgate.benchmark(model, x, batch_sizes=(1, 8), seconds=0.1)
+    >>> print(report)  # doctest: +SKIP
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367), whose gates are counted in MACs only
+    """
+    x = np.asarray(x, "float32")
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(
+            "Argument `x` must be an array of at least one sample with an axis for the batch. "
+            f"Received: x.shape={x.shape}"
+        )
+    for size in batch_sizes:
+        checks.positive_integer("batch_sizes", size)
+    relative = count_macs(model, x[:MAC_SAMPLES]).relative
+    contenders, notes = _contenders(model, x[:MAC_SAMPLES], relative, threads)
+    report = BenchmarkReport(relative, keras.backend.backend(), [], notes)
+    for size in batch_sizes:
+        batches = _batches(x, size)
+        times = measure({name: run for name, (run, _) in contenders.items()}, batches, seconds)
+        dense = float(np.median(times["dense"]))
+        for name, (_, share) in contenders.items():
+            report.timings.append(_timing(name, size, times[name], dense, share))
+    return report
+
+
+def _contenders(model, x, relative, threads):
+    """Give what can be measured, as pairs of a function and its relative MACs, and what cannot."""
+    contenders = {
+        "dense": (dense_reference(model).predict_on_batch, 1.0),
+        "masked": (model.predict_on_batch, relative),
+    }
+    notes = []
+    try:
+        small = _compacted(model)
+        share = count_macs(model, x).dense
+        report = count_macs(small, x)
+        contenders["compact"] = (small.predict_on_batch, (report.executed + report.gates) / share)
+    except (ValueError, ImportError) as error:
+        notes.append(f"compact was not measured: {error}")
+    try:
+        engine = InferenceEngine(model, threads=threads)
+        contenders["engine"] = (engine.predict, relative)
+        notes.append(f"The engine used {engine.threads} thread(s).")
+    except ValueError as error:
+        notes.append(f"engine was not measured: {error}")
+    return contenders, notes
+
+
+def _compacted(model):
+    from keras_dynamicgate.inference.compact import compact
+    from keras_dynamicgate.macs.flow import model_cost
+
+    if all(gate.input_dependent for gate in model_cost(model).gates.values()):
+        raise ValueError("the model has no static gates.")
+    return compact(model)
+
+
+def _batches(x, size):
+    """Give several batches of one size, with different samples where there are enough."""
+    count = min(16, max(1, len(x) // size))
+    index = np.arange(count * size) % len(x)
+    return [np.ascontiguousarray(x[index[i * size : (i + 1) * size]]) for i in range(count)]
+
+
+def measure(contenders, batches, seconds):
+    """Time functions on batches, round after round.
+
+    In each round every function runs a few times in a row, the first of them untimed: that is how
+    it runs in a service, and it gives the threads of the function before it time to go to sleep.
+
+    Args:
+        contenders: Dict from name to a function of a batch.
+        batches: List of arrays that the calls take in turn.
+        seconds: Float, about how long all of it takes; there are `LEAST_ROUNDS` rounds at least.
+
+    Returns:
+        Dict from name to the list of times, in seconds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run(batches[0])
+    end, rounds = time.perf_counter() + seconds, 0
+    while rounds < LEAST_ROUNDS or time.perf_counter() < end:
+        for name, run in contenders.items():
+            time.sleep(PAUSE)
+            run(batches[rounds % len(batches)])
+            for call in range(CALLS_A_ROUND):
+                batch = batches[(rounds * CALLS_A_ROUND + call) % len(batches)]
+                begin = time.perf_counter()
+                run(batch)
+                times[name].append(time.perf_counter() - begin)
+        rounds += 1
+    return times
+
+
+def _timing(name, size, times, dense, share):
+    median = float(np.median(times))
+    return Timing(
+        name=name,
+        batch_size=size,
+        median=1e3 * median,
+        p90=1e3 * float(np.percentile(times, 90)),
+        throughput=size / median,
+        ratio_to_dense=dense / median,
+        ratio_to_limit=dense * share / median,
+        calls=len(times),
+    )

@@ -1,0 +1,213 @@
+"""From a Keras model to the steps of an engine."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_dynamicgate.inference import gate_steps, layer_steps, steps
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+from keras_dynamicgate.macs import graph
+
+REMEDY = (
+    "The engine runs chains of Dense, DynamicGate, DynamicGateDense, DynamicGateMLP, activation, "
+    "BatchNormalization, LayerNormalization, Dropout and Flatten layers. Run this model with "
+    "`model.predict`, or give the engine a model of the part that is such a chain"
+)
+
+
+@dataclasses.dataclass
+class Tensor:
+    """The tensor between two layers while the plan is made.
+
+    Attributes:
+        buffer: Index of its buffer.
+        layout: Which feature is in which column.
+        mask: The mask under which blocks of it are open, or `None`; closed blocks hold anything.
+        positions: Tuple, the axes between batch and features.
+    """
+
+    buffer: int
+    layout: steps.Layout
+    mask: steps.Mask | None
+    positions: tuple
+
+    @property
+    def features(self):
+        return len(self.layout.columns)
+
+
+def make_plan(model):
+    """Translate a Keras model into the steps that compute the same outputs.
+
+    Args:
+        model: A built Sequential or linear Functional model.
+
+    Returns:
+        A `steps.Plan`.
+
+    Raises:
+        ValueError: If the model is no chain of known layers or has no input-dependent gate.
+    """
+    network = graph.functional(model)
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise ValueError(
+            f"Model {model.name!r} must have one input and one output. {REMEDY}. Received: "
+            f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
+        )
+    planner = Planner(tuple(network.inputs[0].shape)[1:])
+    tensor = planner.follow(model, None)
+    if not planner.plan.masks:
+        raise ValueError(
+            f"Model {model.name!r} has no input-dependent gates, so there is nothing to decide for "
+            "each sample. Static gates are removed for good by `keras_dynamicgate.compact(model)`, "
+            "which gives a smaller, ordinary Keras model"
+        )
+    return planner.finish(tensor)
+
+
+class Planner:
+    """Collects the steps of a plan while the layers are visited one after the other."""
+
+    def __init__(self, input_shape):
+        self.plan = steps.Plan(input_shape)
+        # Layers that only choose or reshape features act on the input before it is copied.
+        self.shape = input_shape
+        self.take = None
+
+    def follow(self, model, tensor):
+        """Add the steps of a model, and of models inside it; give its output tensor."""
+        uses = graph.consumers(model)
+
+        def visit(operation, node, args, kwargs):
+            if len(node.input_tensors) != 1 or uses[id(node.input_tensors[0])] != 1:
+                raise ValueError(
+                    f"Layer {operation.name!r} ({type(operation).__name__}) joins or shares "
+                    f"branches. {REMEDY}."
+                )
+            if isinstance(operation, keras.Model):
+                return [self.follow(operation, args[0])]
+            return [self.add_layer(operation, args[0])]
+
+        return graph.walk(model, [tensor], visit)[0]
+
+    def add_layer(self, layer, tensor):
+        """Add the steps of one layer and give its output; `None` is the untouched input."""
+        layer_steps.check_precision(layer)
+        if layer_steps.is_identity(layer):
+            return tensor
+        if isinstance(layer, keras.layers.Flatten):
+            return self.flatten(layer, tensor)
+        if isinstance(layer, DynamicGate):
+            return gate_steps.add_gate(self, layer, tensor)
+        tensor = self.loaded(tensor)
+        if type(layer) is keras.layers.Dense:
+            return layer_steps.add_dense(self, layer, tensor)
+        if isinstance(layer, DynamicGateDense):
+            return gate_steps.add_gated_dense(self, layer, tensor)
+        if isinstance(layer, DynamicGateMLP):
+            return gate_steps.add_mlp(self, layer, tensor)
+        return layer_steps.add_unit_wise(self, layer, tensor)
+
+    def loaded(self, tensor):
+        """Make sure that the input has been copied into a buffer."""
+        if tensor is not None:
+            return tensor
+        features = self.shape[-1]
+        if self.take is None:
+            layout = steps.Layout.plain(features)
+        else:
+            layout = steps.Layout.plain(len(self.take)).scattered(self.take, features)
+        positions = self.shape[:-1]
+        buffer = self.buffer(layout.width, positions)
+        self.plan.steps.append(steps.Load(buffer, features, self.take))
+        return Tensor(buffer, layout, None, positions)
+
+    def buffer(self, width, positions):
+        """Add a buffer and give its index."""
+        self.plan.buffers.append(steps.Buffer(width, len(positions) > 0))
+        return len(self.plan.buffers) - 1
+
+    def mask(self, gates, block):
+        """Add a mask."""
+        mask = steps.Mask(len(self.plan.masks), gates, block)
+        self.plan.masks.append(mask)
+        return mask
+
+    def product(self, tensor, kernel, bias, activation="linear", slope=0.0, out_mask=None, name=""):
+        """Add `activation(tensor @ kernel + bias)` and give the result."""
+        features = kernel.shape[1]
+        if out_mask is None:
+            # Whole vectors are written, so that rows end at a multiple of their size.
+            layout = steps.Layout.plain(features, -(-features // 16) * 16)
+        else:
+            size = features // out_mask.gates
+            unit = np.arange(features)
+            columns = unit // size * out_mask.block + unit % size
+            layout = steps.Layout(out_mask.gates * out_mask.block, columns)
+        target = self.buffer(layout.width, tensor.positions)
+        bias = np.zeros(features, "float32") if bias is None else bias
+        self.plan.steps.append(
+            steps.Product(
+                tensor.buffer,
+                target,
+                tensor.layout.rows_of(kernel),
+                bias,
+                activation,
+                slope,
+                tensor.mask,
+                out_mask,
+                name,
+            )
+        )
+        return Tensor(target, layout, out_mask, tensor.positions)
+
+    def opened(self, tensor):
+        """Write zeros where blocks are closed, for a step that looks at everything."""
+        if tensor.mask is None:
+            return tensor
+        self.plan.steps.append(steps.CloseBlocks(tensor.buffer, tensor.mask))
+        return dataclasses.replace(tensor, mask=None)
+
+    def expanded(self, tensor, positions=1):
+        """Bring all features in order into a buffer, several positions into one row if asked."""
+        tensor = self.opened(tensor)
+        if tensor.layout.is_in_order and positions == 1:
+            return tensor
+        features = tensor.features * positions
+        kept = () if positions > 1 else tensor.positions
+        target = self.buffer(features, kept)
+        self.plan.steps.append(
+            steps.Rearrange(tensor.buffer, target, tensor.layout.columns, positions)
+        )
+        return Tensor(target, steps.Layout.plain(features), None, kept)
+
+    def flatten(self, layer, tensor):
+        """Add a `Flatten`: the input is simply read as flat, a later tensor is copied."""
+        positions = self.shape[:-1] if tensor is None else tensor.positions
+        if None in positions:
+            raise ValueError(
+                f"Layer {layer.name!r} (Flatten) needs a fixed input shape. Build the model with "
+                f"fixed sizes. Received: input_shape={self.plan.input_shape}"
+            )
+        count = int(np.prod(positions, dtype=int))
+        if tensor is not None:
+            if count > 1:
+                return self.expanded(tensor, count)
+            return dataclasses.replace(tensor, positions=())
+        if self.take is not None and count > 1:
+            keep = np.zeros((count, self.shape[-1]), bool)
+            keep[:, self.take] = True
+            self.take = np.flatnonzero(keep)
+        self.shape = (count * self.shape[-1],)
+        return None
+
+    def finish(self, tensor):
+        """Add the copy to the output and give the plan."""
+        tensor = self.opened(self.loaded(tensor))
+        self.plan.steps.append(steps.Store(tensor.buffer, tensor.layout.columns))
+        self.plan.output_features = tensor.features
+        self.plan.output_per_position = len(tensor.positions) > 0
+        return self.plan

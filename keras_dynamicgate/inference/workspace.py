@@ -1,0 +1,126 @@
+"""The memory of one running call of an engine: buffers, masks, lists of rows."""
+
+import numpy as np
+
+from keras_dynamicgate.inference import kernels, kernels_panels
+from keras_dynamicgate.inference import opcodes as op
+from keras_dynamicgate.inference.kernels_activations import ACTIVATE_ADDRESS
+from keras_dynamicgate.inference.kernels_tile import TILE_ADDRESS
+from keras_dynamicgate.inference.packing import aligned, padded
+
+# Rows that run at once. More would only take more memory: a block already serves many rows.
+CHUNK_ROWS = 512
+
+
+class Workspace:
+    """Memory for calls of up to `samples` samples at a time; larger batches run in pieces.
+
+    Args:
+        program: The `Program` to run.
+        samples: Integer, the samples of a call; a power of two up to `CHUNK_ROWS` rows is kept.
+        positions: Integer, the rows of one sample where the network works on sequences.
+        threads: Integer, the number of workers.
+
+    Attributes:
+        samples: Integer, the samples that run at once.
+        ops: The rows of the program, with places in the memory instead of indices.
+        values: Float32 array with all buffers.
+        lists: Int32 array with all masks and lists of open rows and blocks.
+        scratch: Int64 array of shape `(threads, ...)`.
+        control: Int64 array, what the threads of a call share; see `kernels`.
+    """
+
+    def __init__(self, program, samples, positions, threads):
+        self.most = max(1, CHUNK_ROWS // positions)
+        self.samples = min(1 << max(0, samples - 1).bit_length(), self.most)
+        self.positions = positions
+        self.ops = program.ops.copy()
+        strides = [_stride(buffer.width) for buffer in program.plan.buffers]
+        rows = [self._rows(buffer.per_position) for buffer in program.plan.buffers]
+        sizes = [row * stride for row, stride in zip(rows, strides, strict=True)]
+        offsets, total = place(sizes, _lifetimes(program.ops, len(sizes)))
+        for side, stride in ((op.SOURCE, op.SOURCE_STRIDE), (op.TARGET, op.TARGET_STRIDE)):
+            used = self.ops[:, side] >= 0
+            index = program.ops[used, side]
+            self.ops[used, side] = np.asarray(offsets, "int64")[index]
+            self.ops[used, stride] = np.asarray(strides, "int64")[index]
+        self.values = aligned(total)
+        self.lists = self._place_masks(program)
+        self.scratch = np.zeros((threads, self._scratch_size(program)), "int64")
+        self.control = aligned(kernels.CONTROL_SIZE, "int64")
+        self.control[kernels.WORKERS] = threads
+        self.scratch[:, kernels_panels.TILE] = TILE_ADDRESS
+        self.scratch[:, kernels_panels.ACTIVATE] = ACTIVATE_ADDRESS
+
+    def _rows(self, per_position):
+        return self.samples * (self.positions if per_position else 1)
+
+    def _place_masks(self, program):
+        """Give every mask its flags, its counts and its lists, in this order."""
+        most = self.samples * self.positions
+        offsets, total = [], 0
+        for mask in program.plan.masks:
+            offsets.append(total)
+            total += mask_size(mask.gates, most)
+        for side in (op.IN_MASK, op.OUT_MASK):
+            used = self.ops[:, side] >= 0
+            self.ops[used, side] = np.asarray(offsets, "int64")[program.ops[used, side]]
+        return np.zeros(max(1, total), "int32")
+
+    def _scratch_size(self, program):
+        gates = max((mask.gates for mask in program.plan.masks), default=0)
+        return padded(kernels_panels.SEGMENT + 2 * max(1, gates), 8)
+
+    def fits(self, samples):
+        """Whether calls with so many samples run in it, in pieces if they must."""
+        return samples <= self.samples or self.samples == self.most
+
+    def nbytes(self):
+        """Give the bytes that the workspace takes."""
+        arrays = (self.ops, self.values, self.lists, self.scratch, self.control)
+        return sum(array.nbytes for array in arrays)
+
+
+def mask_size(gates, rows):
+    """Count the integers of a mask: flags and both kinds of lists; see `kernels_masks`."""
+    return 3 * gates * rows + gates + rows
+
+
+def _stride(width):
+    """Give the floats from one row to the next: never a power of two, where caches collide."""
+    stride = padded(width, 16)
+    return stride + 16 if stride % 128 == 0 else stride
+
+
+def _lifetimes(ops, count):
+    """Give for each buffer the first and the last step that touches it."""
+    first, last = [len(ops)] * count, [-1] * count
+    for index, row in enumerate(ops):
+        for buffer in (row[op.SOURCE], row[op.TARGET]):
+            if buffer >= 0:
+                first[buffer] = min(first[buffer], index)
+                last[buffer] = index
+    return list(zip(first, last, strict=True))
+
+
+def place(sizes, lifetimes):
+    """Find offsets so that buffers that are in use at the same time do not overlap.
+
+    Args:
+        sizes: List of integers.
+        lifetimes: List of pairs, the first and the last step of each buffer.
+
+    Returns:
+        The list of offsets and the total size.
+    """
+    offsets = [0] * len(sizes)
+    placed: list[tuple[int, int, int, int]] = []
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        first, last = lifetimes[index]
+        offset = 0
+        for start, end, other_first, other_last in sorted(placed):
+            if other_first <= last and first <= other_last and start < offset + sizes[index]:
+                offset = max(offset, end)
+        offsets[index] = offset
+        placed.append((offset, offset + sizes[index], first, last))
+    return offsets, max((end for _, end, _, _ in placed), default=0)
