@@ -127,7 +127,9 @@ def plot_gates(model, x, y=None, class_names=None, batch_size=256):
     """
     layers = gated_layers(model)
     if not layers:
-        raise ValueError(f"Model {model.name!r} has no gated layers to draw.")
+        raise ValueError(
+            f"Argument `model` must have gated layers to draw. Received: model {model.name!r}"
+        )
     ratios = open_ratios(model, x, y, batch_size)
     figure = new_figure(10, 3.2 * len(layers))
     for axes, layer in zip(np.atleast_1d(figure.subplots(len(layers), 1)), layers, strict=True):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_dynamicgate.callbacks.requirements import require_gates
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.layers.gated_layer import gated_layers
 
@@ -53,14 +54,3 @@ class GateSchedule(keras.callbacks.Callback):
             weight = "penalty_scale" if name == "penalty" else name
             for layer in gated_layers(self.model):
                 getattr(layer.gate, weight).assign(value)
-
-
-def require_gates(model, callback):
-    """Raise a `ValueError` if a model has no gated layers for a callback to work on."""
-    if not gated_layers(model):
-        names = [layer.name for layer in model.layers]
-        raise ValueError(
-            f"`{callback}` needs a model with gated layers, such as "
-            f"`keras_dynamicgate.DynamicGateDense`. Received: model {model.name!r} with the "
-            f"layers {names}"
-        )

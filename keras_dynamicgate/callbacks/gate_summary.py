@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_dynamicgate import pictures
 from keras_dynamicgate.callbacks.finite import check_finite
-from keras_dynamicgate.callbacks.gate_schedule import require_gates
+from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.report import count_macs
 
@@ -25,7 +25,7 @@ class GateSummary(keras.callbacks.Callback):
     - `gate_usage`: mean gate probability over all gates,
     - `open_ratio`: mean of the mask over all gates, the gate activation ratio,
     - `relative_macs`: (executed + gate MACs) / dense MACs,
-    - `gate_penalty`: what the usage regularizers and the budget added to the loss.
+    - `gate_penalty`: what usage regularizers and the budget added to the loss of the last batch.
 
     Warns by name about layers whose gates have collapsed: less than 1 % open at the end of an
     epoch, or more than 99 % at the end of the training.
@@ -66,17 +66,19 @@ class GateSummary(keras.callbacks.Callback):
         self.rows = []
 
     def on_train_begin(self, logs=None):
-        require_gates(self.model, "GateSummary")
+        require_counted_gates(self.model, "GateSummary")
         self.rows = []
         self.warned = set()
-        # Fails before the first epoch rather than after it if the model cannot be counted.
-        count_macs(self.model)
+        if self.x is not None:
+            # Inputs of the wrong shape fail now rather than after the first epoch.
+            count_macs(self.model, keras.tree.map_structure(lambda a: a[:1], self.x))
         if self.log_dir is not None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
-            self._write_rows("w", [COLUMNS])
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
+        if epoch == 0:
+            self._write_rows("w", [COLUMNS])
         check_finite(self.model, logs)
         self.report = count_macs(self.model, self.x, self.batch_size)
         penalties = [layer.gate.penalty for layer in gated_layers(self.model)]

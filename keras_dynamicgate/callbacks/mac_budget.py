@@ -1,14 +1,17 @@
 """`MacBudget`: one number, the share of the multiply-accumulates that the model may use."""
 
-import math
+import warnings
 
 import keras
+from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
-from keras_dynamicgate.callbacks.gate_schedule import require_gates
+from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.budget import BudgetController
-from keras_dynamicgate.macs.flow import model_cost
+from keras_dynamicgate.gating.budget import BudgetController, is_steerable
+from keras_dynamicgate.gating.masks import fewest_open
+
+MISSED_BY = 0.05
 
 
 class MacBudget(keras.callbacks.Callback):
@@ -48,33 +51,49 @@ class MacBudget(keras.callbacks.Callback):
         self.ramp = ramp
 
     def on_train_begin(self, logs=None):
-        require_gates(self.model, "MacBudget")
-        self._cost = model_cost(self.model)
+        self._cost = require_counted_gates(self.model, "MacBudget")
         self._gates = list(self._cost.gates.values())
         self._check_reachable()
+        if not self.params["steps"] and self.params["epochs"] == 1:
+            raise ValueError(
+                "`MacBudget` has to know how long the training is. Give `fit` `steps_per_epoch` or "
+                "more than one epoch. Received: epochs=1 and data of unknown length"
+            )
         self._controller: BudgetController | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._controller is None:
             # Not before now: `BackupAndRestore` may have loaded weights when the training began.
-            self._controller = self._begin(epoch)
+            self._first_epoch = epoch
+            self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
         if self._controller.progress_per_step == 0.0:
-            self._controller.set_progress(epoch / self.params["epochs"])
+            epochs = self.params["epochs"] - self._first_epoch
+            self._controller.set_progress((epoch - self._first_epoch) / epochs)
 
     def on_epoch_end(self, epoch, logs=None):
-        check_finite(self.model, logs)
+        try:
+            check_finite(self.model, logs)
+        except FloatingPointError:
+            self._detach()
+            raise
 
     def on_train_end(self, logs=None):
-        for gate in self._gates:
-            gate.budget = None
-            gate.noise_scale.assign(1.0)
-        self.model.train_function = None  # compiled with the controller
+        measured = self._cost.relative_on_average(self._open_ratios())
+        self._detach()
+        if abs(measured - self.target) > MISSED_BY:
+            warnings.warn(
+                f"The training ended at {measured:.3f} relative MACs, with a budget of "
+                f"{self.target}. Train for more steps, or with a learning rate that falls.",
+                stacklevel=2,
+            )
 
-    def _begin(self, epoch):
-        resumed = epoch > 0
+    def _begin(self, resumed):
+        epochs = self.params["epochs"]
+        if not resumed:
+            epochs -= self._first_epoch
         # A model that an earlier training has brought to its budget is not opened again.
-        now = {gate: 1.0 if resumed else float(gate.open_ratio) for gate in self._gates}
-        steps = (self.params["steps"] or 0) * self.params["epochs"]
+        now = dict.fromkeys(self._gates, 1.0) if resumed else self._open_ratios()
+        steps = (self.params["steps"] or 0) * epochs
         controller = BudgetController(
             self._gates,
             self._cost.relative_on_average,
@@ -92,7 +111,26 @@ class MacBudget(keras.callbacks.Callback):
         self.model.make_train_function(force=True)
         return controller
 
+    def _detach(self):
+        for gate in self._gates:
+            gate.budget = None
+            gate.noise_scale.assign(1.0)
+            gate.penalty.assign(0.0)
+        self.model.train_function = None  # compiled with the controller
+
+    def _progress(self):
+        return float(ops.convert_to_numpy(self._gates[0].budget_state)[0])
+
+    def _open_ratios(self):
+        return {gate: float(ops.convert_to_numpy(gate.open_ratio)) for gate in self._gates}
+
     def _check_reachable(self):
+        if not any(is_steerable(gate) for gate in self._gates):
+            raise ValueError(
+                "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
+                "and frozen ones do not learn. "
+                f"Received: model {self.model.name!r} without any other gates"
+            )
         least = {gate: _least_open(gate) for gate in self._gates}
         lowest = self._cost.relative_on_average(least)
         if lowest > self.target:
@@ -108,4 +146,4 @@ def _least_open(gate):
     """Give the share of a gate layer's gates that is open whatever the logits."""
     if gate.top_k is not None:
         return gate.top_k / gate.gates
-    return math.ceil(gate.min_open * gate.gates) / gate.gates
+    return fewest_open(gate.min_open, gate.gates) / gate.gates

@@ -52,7 +52,7 @@ def _cosine(progress):
 class Recipe:
     """How a model is trained: AdamW with a one-cycle learning rate.
 
-    Weight decay acts on the kernels of dense layers, not on biases or gates.
+    Weight decay acts on all kernels, those of gate networks too, and not on biases or static gates.
 
     Attributes:
         epochs: Number of passes over the training split.
@@ -74,7 +74,7 @@ class Recipe:
         optimizer = keras.optimizers.AdamW(
             OneCycle(self.peak_learning_rate, steps), weight_decay=self.weight_decay
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gate"])
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer, loss, metrics=["accuracy"])
 

@@ -10,7 +10,8 @@ DRIFT_GAIN = 0.002
 LARGEST_DRIFT = 0.05
 LARGEST_ERROR = 1.0
 PRESSURE_GROWTH = 0.3
-LARGEST_PRICE = 8.0
+LARGEST_EXPONENT = 8.0
+LARGEST_PRICE = 30.0
 NOISE_FADES_FROM = 0.4
 NOISE_ENDS_AT = 0.7
 
@@ -18,18 +19,23 @@ NOISE_ENDS_AT = 0.7
 INITIAL_STATE = (0.0, LARGEST_GAIN, 0.0, 0.0)
 
 
+def is_steerable(gate):
+    """Tell whether a price can change what a `Gate` does: not with `top_k`, not while frozen."""
+    return gate.top_k is None and gate.trainable
+
+
 class BudgetController:
     """Moves the price of open gates at every step until the model costs what it should.
 
     Two forces work together. The *price* is taken from every gate logit. It follows the logarithm
     of measured over allowed relative MACs and acts on the masks directly, whatever the optimizer
-    and its learning rate do, so that the budget is met. Its gain rises while errors keep their
-    sign and falls when they change it, because how many gates lie close to their threshold, and so
-    how much a step of the price closes, differs by orders of magnitude. The *pressure* is a penalty on usage, the
-    marginal relative MACs of each gate times a multiplier that grows with the price; it makes the
-    gates themselves learn to be cheap, those first that save the most. Before the
-    last part of the training the noise of the gates fades, so that the layers learn to work with
-    the masks of inference.
+    and its learning rate do. Its gain rises while errors keep their sign and falls when they change
+    it, because how many gates lie close to their threshold, and so how much a step of the price
+    closes, differs by orders of magnitude. The *pressure* is a penalty on usage, the marginal
+    relative MACs of each gate times a multiplier that grows with the price; it makes the gates
+    themselves learn to be cheap, those first that save the most. Before the last part of the
+    training the noise of the gates fades, so that the layers learn to work with the masks of
+    inference.
 
     All state is in non-trainable weights of the gates: it changes inside the compiled step, is
     saved with the model and resumes with it.
@@ -47,6 +53,7 @@ class BudgetController:
 
     def __init__(self, gates, relative_macs, *, target, start, warmup, ramp, progress_per_step):
         self.gates = gates
+        self._steered = next(gate for gate in gates if is_steerable(gate))
         self.relative_macs = relative_macs
         self.target = target
         self.start = start
@@ -65,9 +72,8 @@ class BudgetController:
         """Move on by one training step, when the first gate of the model is called."""
         if gate is not self.gates[0]:
             return
-        progress, gain, drift, last_error = ops.unstack(
-            ops.convert_to_tensor(gate.budget_state), len(INITIAL_STATE)
-        )
+        state = ops.convert_to_tensor(gate.budget_state)
+        progress, gain, drift, last_error = ops.unstack(state, len(INITIAL_STATE))
         progress = progress + self.progress_per_step
         started = ops.cast(progress > self.warmup, "float32")
         error = started * self._error(self.allowance(progress))
@@ -75,18 +81,19 @@ class BudgetController:
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
         # The integral follows gates that drift: the pressure moves them at every step.
         drift = ops.clip(drift + DRIFT_GAIN * error, -LARGEST_DRIFT, LARGEST_DRIFT)
-        price = gate.price + gain * error + started * drift
-        multiplier = started * ops.exp(
-            PRESSURE_GROWTH * ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
-        )
+        price = self._steered.price + gain * error + started * drift
+        price = ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
+        exponent = PRESSURE_GROWTH * ops.clip(price, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+        multiplier = started * ops.exp(exponent)
         fading = (NOISE_ENDS_AT - progress) / (NOISE_ENDS_AT - NOISE_FADES_FROM)
         noise_scale = ops.clip(fading, 0.0, 1.0)
         usage = {each: ops.convert_to_tensor(each.usage) for each in self.gates}
         for each in self.gates:
             each.budget_state.assign(ops.stack([progress, gain, drift, error]))
-            each.price.assign(price)
-            each.pressure.assign(multiplier * self._marginal_macs(each, usage))
             each.noise_scale.assign(noise_scale)
+            if is_steerable(each):
+                each.price.assign(price)
+                each.pressure.assign(multiplier * self._marginal_macs(each, usage))
 
     def allowance(self, progress):
         """Give the relative MACs that are allowed at a share of the training."""

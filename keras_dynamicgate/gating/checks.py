@@ -1,11 +1,12 @@
 """Checks of constructor arguments, with errors in Keras's style."""
 
 import math
+import numbers
 
 
 def positive_integer(name, value):
     """Raise a `ValueError` unless `value` is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(
             f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
         )
@@ -13,7 +14,7 @@ def positive_integer(name, value):
 
 def number(name, value, allowed, is_allowed):
     """Raise a `ValueError` unless `value` is a finite number for which `is_allowed` holds."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not is_allowed(value):
         raise ValueError(
             f"Argument `{name}` must be a number {allowed}. Received: {name}={value!r}"
@@ -39,9 +40,9 @@ def block_size(size, units):
 
 
 def top_k(k, gates):
-    """Raise a `ValueError` unless `k` of `gates` gates can be open."""
+    """Raise a `ValueError` unless `k` of `gates` gates (`None`: not known yet) can be open."""
     positive_integer("top_k", k)
-    if k > gates:
+    if gates is not None and k > gates:
         raise ValueError(
             f"Argument `top_k` must be at most the number of gates, {gates}. Received: top_k={k!r}"
         )

@@ -156,6 +156,24 @@ class ReshapedOpen(Open):
         return self.source.share(usage)
 
 
+@dataclasses.dataclass(frozen=True)
+class PooledOpen(Open):
+    """Channels after all their positions have become one, where the positions are alike."""
+
+    source: Open
+
+    @property
+    def per_position(self):
+        return False
+
+    def features(self, masks):
+        features = self.source.features(masks)
+        return features.reshape(len(features), -1)
+
+    def share(self, usage):
+        return self.source.share(usage)
+
+
 def _with_rank(features, rank):
     """Insert axes of size 1 after the samples, for positions that all are alike."""
     missing = rank - features.ndim

@@ -8,6 +8,7 @@ from keras import ops
 from keras_dynamicgate.gating import checks, masks, networks, record
 from keras_dynamicgate.gating.budget import INITIAL_STATE
 from keras_dynamicgate.gating.cost import GateOpen
+from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 
 
 class Gate(keras.layers.Layer):
@@ -39,7 +40,8 @@ class Gate(keras.layers.Layer):
         penalty: Scalar weight, what the last training step was charged.
         penalty_scale: Scalar weight that multiplies the usage regularizer.
         noise_scale: Scalar weight that multiplies the noise of `estimator="logistic"`.
-        price: Scalar weight that is taken from every logit: set by a budget, 0 without one.
+        price: Scalar weight that is taken from every logit, in units of the temperature: set by a
+            budget, 0 without one.
         pressure: Scalar weight, the penalty that a budget puts on usage.
         budget_state: Weight of shape `(4,)`, what the controller of a budget remembers.
         budget: The `BudgetController` of the training that runs, or `None`.
@@ -66,12 +68,15 @@ class Gate(keras.layers.Layer):
     ):
         super().__init__(dtype="float32", **kwargs)
         self.supports_masking = True
-        checks.number("temperature", temperature, "above 0", lambda t: t > 0)
-        checks.number("threshold", threshold, "between 0 and 1", lambda t: 0 < t < 1)
-        checks.number("initial_open", initial_open, "between 0 and 1", lambda p: 0 < p < 1)
-        checks.number("min_open", min_open, "from 0 to 1", lambda share: 0 <= share <= 1)
-        checks.one_of("estimator", estimator, masks.ESTIMATORS)
-        _check_top_k(top_k, gates, estimator)
+        check_arguments(
+            gates=gates,
+            temperature=temperature,
+            threshold=threshold,
+            top_k=top_k,
+            estimator=estimator,
+            initial_open=initial_open,
+            min_open=min_open,
+        )
         self.gates = gates
         self.block_size = block_size
         self.initial_temperature = temperature
@@ -93,7 +98,8 @@ class Gate(keras.layers.Layer):
         return self.network.input_dependent
 
     def build(self, input_shape):
-        _check_top_k(self.top_k, self.gates, self.estimator)
+        if self.top_k is not None:
+            checks.top_k(self.top_k, self.gates)
         odds = self.initial_open / (1.0 - self.initial_open)
         self.network.configure(
             gates=self.gates,
@@ -115,7 +121,8 @@ class Gate(keras.layers.Layer):
     def call(self, inputs, training=False):
         if training and self.budget is not None:
             self.budget.step(self)
-        logits = ops.subtract(self.network(inputs), self.price)
+        price = ops.multiply(self.price, self.temperature)
+        logits = ops.subtract(self.network(inputs), price)
         probability = masks.gate_probability(logits, self.temperature)
         mask = self._hard_mask(logits, probability)
         if not training:
@@ -154,13 +161,15 @@ class Gate(keras.layers.Layer):
         """Make the mask of a training step by the estimator that was asked for."""
         if self.estimator == "soft":
             return probability
-        # Static gates draw anew for each sample, too: that is what makes them a dropout.
-        shape = (*input_shape[:-1], self.gates)
+        # Static gates draw anew for each sample, too: that is what makes them a dropout. But a unit
+        # that they close is closed at all positions.
+        positions = input_shape[1:-1]
+        if not self.input_dependent:
+            positions = (1,) * len(positions)
+        shape = (*input_shape[:1], *positions, self.gates)
         if self.estimator == "bernoulli":
             mask = masks.bernoulli_mask(probability, shape, self.seed_generator)
-            if self.min_open > 0:
-                fewest = math.ceil(self.min_open * self.gates)
-                mask = ops.maximum(mask, masks.top_k_mask(logits, fewest))
+            mask = masks.keep_open(mask, logits, self.min_open)
             return masks.straight_through(mask, probability)
         if self.estimator == "logistic":
             noise = masks.logistic_noise(shape, self.seed_generator)
@@ -180,19 +189,45 @@ class Gate(keras.layers.Layer):
             return
         penalty = 0.0
         if self.usage_regularizer is not None:
-            penalty = ops.multiply(self.penalty_scale, self.usage_regularizer(probability))
+            penalty = self.usage_regularizer(probability)
+            if not isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
+                # Keras's own regularizers are sums.
+                penalty = ops.divide(penalty, ops.cast(ops.size(probability), "float32"))
+            penalty = ops.multiply(self.penalty_scale, penalty)
         if self.budget is not None:
             penalty = ops.add(penalty, ops.multiply(self.pressure, ops.mean(probability)))
         self.add_loss(penalty)
         self.penalty.assign(ops.stop_gradient(penalty))
 
 
-def _check_top_k(top_k, gates, estimator):
+def check_arguments(
+    *, gates, temperature, threshold, top_k, estimator, initial_open, min_open, **others
+):
+    """Raise a `ValueError` in Keras's style if an argument of a `Gate` is out of range.
+
+    Args:
+        gates: The number of gates, or `None` if it is not known yet.
+        temperature: As in `Gate`, and so are the others.
+        threshold: As in `Gate`.
+        top_k: As in `Gate`.
+        estimator: As in `Gate`.
+        initial_open: As in `Gate`.
+        min_open: As in `Gate`.
+        **others: Arguments that are checked where they are used.
+    """
+    checks.number("temperature", temperature, "above 0", lambda t: t > 0)
+    checks.number("threshold", threshold, "between 0 and 1", lambda t: 0 < t < 1)
+    checks.number("initial_open", initial_open, "between 0 and 1", lambda p: 0 < p < 1)
+    checks.number("min_open", min_open, "from 0 to 1", lambda share: 0 <= share <= 1)
+    checks.one_of("estimator", estimator, masks.ESTIMATORS)
     if top_k is None:
         return
-    checks.positive_integer("top_k", top_k)
-    if gates is not None:
-        checks.top_k(top_k, gates)
+    checks.top_k(top_k, gates)
+    if min_open > 0:
+        raise ValueError(
+            "Arguments `top_k` and `min_open` exclude each other: `top_k` opens exactly as many "
+            f"gates as it says. Received: top_k={top_k!r}, min_open={min_open!r}"
+        )
     if estimator == "bernoulli":
         raise ValueError(
             "Argument `top_k` needs an estimator that ranks the gates; 'bernoulli' draws each by "

@@ -50,10 +50,19 @@ def hard_mask(logits, probability, *, threshold, top_k=None, min_open=0.0):
     if top_k is not None:
         return top_k_mask(logits, top_k)
     mask = threshold_mask(probability, threshold)
-    fewest = math.ceil(min_open * logits.shape[-1])
-    if fewest == 0:
-        return mask
-    return ops.maximum(mask, top_k_mask(logits, fewest))
+    return keep_open(mask, logits, min_open)
+
+
+def fewest_open(min_open, gates):
+    """Give how many of `gates` gates a floor of `min_open` keeps open."""
+    # .07 * 100 is a little more than 7 in floating point.
+    return math.ceil(min_open * gates - 1e-9)
+
+
+def keep_open(mask, logits, min_open):
+    """Open the gates with the largest logits, too, so that a floor is kept exactly."""
+    fewest = fewest_open(min_open, logits.shape[-1])
+    return ops.maximum(mask, top_k_mask(logits, fewest)) if fewest else mask
 
 
 def straight_through(mask, probability):

@@ -1,5 +1,6 @@
 """Gate networks: Keras layers that turn a layer's input into one logit per gate."""
 
+import inspect
 import math
 
 import keras
@@ -87,7 +88,9 @@ class GateNetwork(keras.layers.Layer):
 class StaticGate(GateNetwork):
     """Logits that are free parameters, the same for all inputs: learned structural dropout.
 
-    Costs nothing at inference, and what it closes `compact` can remove.
+    Costs nothing at inference, and what it closes `compact` can remove. The weight is a tenth of
+    the logit's bias, here and in the other gate networks, so that logits move ten times as fast
+    under Adam and its like; under plain SGD it is a hundred times, so use a smaller learning rate.
 
     Args:
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
@@ -95,7 +98,7 @@ class StaticGate(GateNetwork):
     Example:
 
     >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=keras_dynamicgate.StaticGate())
-    >>> layer(keras.ops.ones((2, 16))).shape
+    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
     (2, 64)
 
     Reference:
@@ -130,7 +133,7 @@ class LinearGate(GateNetwork):
     Example:
 
     >>> layer = keras_dynamicgate.DynamicGateDense(64, gate="linear", block_size=16)
-    >>> layer(keras.ops.ones((2, 16))).shape
+    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
     (2, 64)
 
     Reference:
@@ -170,7 +173,7 @@ class LowRankGate(GateNetwork):
 
     >>> gate = keras_dynamicgate.LowRankGate(rank=4)
     >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
-    >>> layer(keras.ops.ones((2, 16))).shape
+    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
     (2, 64)
     """
 
@@ -221,7 +224,7 @@ class MLPGate(GateNetwork):
 
     >>> gate = keras_dynamicgate.MLPGate(hidden_units=8)
     >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
-    >>> layer(keras.ops.ones((2, 16))).shape
+    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
     (2, 64)
 
     Reference:
@@ -304,6 +307,7 @@ def get(gate):
         gate = keras.saving.deserialize_keras_object(gate)
     if isinstance(gate, GateNetwork):
         config = gate.get_config()
+        _check_config(gate, config)
         config.pop("name")
         return type(gate).from_config(config)
     if isinstance(gate, str) and gate in NETWORKS:
@@ -313,6 +317,17 @@ def get(gate):
         f"Argument `gate` must be one of {known} or a gate network such as "
         f"`keras_dynamicgate.LowRankGate(rank=8)`. Received: gate={gate!r}"
     )
+
+
+def _check_config(gate, config):
+    """Raise if copying a network by its config would lose constructor arguments."""
+    parameters = inspect.signature(type(gate).__init__).parameters.values()
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if missing := sorted(named - {"self"} - set(config)):
+        raise ValueError(
+            f"Gate network {type(gate).__name__} must return its arguments in `get_config`, "
+            f"because each gated layer works on a copy. Received: a config without {missing}"
+        )
 
 
 def serialize(gate):

@@ -135,7 +135,7 @@ def _logits(planner, layer, tensor):
             f": its gate network {type(network).__name__} is none of StaticGate, LinearGate, "
             "LowRankGate and MLPGate",
         )
-    bias = weight(network.bias) - weight(layer.gate.price)
+    bias = weight(network.bias) - weight(layer.gate.price) * weight(layer.gate.temperature)
     if type(network) is networks.LinearGate:
         return planner.product(tensor, weight(network.kernel), bias)
     if type(network) is networks.LowRankGate:

@@ -1,7 +1,6 @@
 """`DynamicGate`: gates on the features of any tensor."""
 
 import keras
-from keras import ops
 
 from keras_dynamicgate.gating.cost import Flow, both
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks, resolve_block_size
@@ -51,8 +50,8 @@ class DynamicGate(GatedLayer):
     Example:
 
     >>> gate = keras_dynamicgate.DynamicGate(top_k=2)
-    >>> gate(keras.ops.array([[5.0, 6.0, 7.0]]))
-    array([[5., 6., 0.]], dtype=float32)
+    >>> keras.ops.convert_to_numpy(gate(keras.ops.array([[5.0, 6.0, 7.0]]))).tolist()
+    [[5.0, 6.0, 0.0]]
 
     Reference:
 
@@ -93,10 +92,17 @@ class DynamicGate(GatedLayer):
 
     def build(self, input_shape):
         features = input_shape[-1]
+        if features is None:
+            raise ValueError(
+                "The last axis of the inputs of `DynamicGate` must have a known size. "
+                f"Received: input_shape={input_shape}"
+            )
         resolve_block_size(self.block_size, features)
         if self.gate is not None:
             self.gate.gates = features // self.block_size
+            # Not by `build_gate`, which warns: what these gates save is known to other layers.
             self.gate.build(input_shape)
+        self.input_spec = keras.layers.InputSpec(axes={-1: features})
 
     def call(self, inputs, training=False):
         if self.gate is None:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 
@@ -66,10 +67,9 @@ class DynamicGateDense(GatedLayer):
 
     Example:
 
-    >>> layer = keras_dynamicgate.DynamicGateDense(4, block_size=2, top_k=1, activation="relu")
-    >>> outputs = layer(keras.ops.ones((1, 8)))
-    >>> int(keras.ops.count_nonzero(outputs)) <= 2
-    True
+    >>> layer = keras_dynamicgate.DynamicGateDense(64, block_size=16, top_k=1)
+    >>> int(keras.ops.count_nonzero(layer(keras.ops.ones((1, 64)))))
+    16
 
     Reference:
 
@@ -120,6 +120,10 @@ class DynamicGateDense(GatedLayer):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
+        # Keras versions without this argument take the layer, too.
+        optional = (
+            {"quantization_config": quantization_config} if quantization_config is not None else {}
+        )
         # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
         # again, and quantization refuses it.
         self.dense = keras.layers.Dense(
@@ -134,7 +138,7 @@ class DynamicGateDense(GatedLayer):
             bias_constraint=bias_constraint,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            quantization_config=quantization_config,
+            **optional,
             dtype=self.dtype_policy,
             name="dense",
         )
@@ -188,13 +192,17 @@ class DynamicGateDense(GatedLayer):
         """State for the MAC count what one sample costs and which outputs are open."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
+        product = Product(macs, inputs.open)
+        # An activation across units, such as softmax, needs all of them, also the closed ones.
+        own_columns = is_feature_wise(self.activation)
+        output = Flow(shape, producers=(product,) if own_columns else ())
         if self.gate is None:
-            product = Product(macs, inputs.open)
-            return [product], Flow(shape, producers=(product,))
-        opening = self.gate.opening(inputs.shape)
-        product = Product(macs, inputs.open, opening)
+            return [product], output
+        output.open = self.gate.opening(inputs.shape)
+        if own_columns:
+            product.outputs = output.open
         gate_products = self.gate.network.products(inputs.shape, inputs.open)
-        return [product, *gate_products], Flow(shape, opening, (product,))
+        return [product, *gate_products], output
 
     def get_config(self):
         config = super().get_config()

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_dynamicgate.gating import checks
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.layers import skipping
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 
 
@@ -13,6 +16,21 @@ class DynamicGateMLP(GatedLayer):
 
     This is the feed-forward block of an MLP or a transformer. The gates of the hidden units are
     decided from the layer's input, for each position by itself.
+
+    With `execution="skip"` closed blocks of hidden units are not computed at inference. The outputs
+    are those of `execution="masked"` up to rounding; training is always masked.
+
+    - JAX: a compiled loop over the open blocks. TensorFlow: the same, compiled by XLA for each
+      batch size, also in eager calls.
+    - PyTorch: a loop over the open blocks in eager calls, Keras's default. `torch.compile` and
+      `torch.export` skip with `top_k` only, for static gates or a single position.
+
+    Where skipping cannot pay or is not possible, the layer quietly runs masked: on accelerators, in
+    blocks with fewer than 65,536 weights (PyTorch: 131,072; a block has
+    `block_size * (features + units)`), where about two thirds or more of the work is open, in other
+    precisions than float32 and float64 (mixed precision too), with inner layers that are quantized
+    or have a LoRA, and with activations that mix units or are not Keras's own. `"masked"` is the
+    one that exports everywhere.
 
     Args:
         hidden_units: Positive integer, the number of gated hidden units.
@@ -46,6 +64,8 @@ class DynamicGateMLP(GatedLayer):
         usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
             added to the loss in training. Defaults to `None`.
         seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        execution: `"masked"` (compute everything and multiply by the mask) or `"skip"` (do not
+            compute closed blocks), at inference. Defaults to `"masked"`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -58,13 +78,18 @@ class DynamicGateMLP(GatedLayer):
     Output shape:
         `(batch, ..., units)`
 
+    Attributes:
+        execution: As the argument. It may be changed at any time, also on a loaded model; a model
+            that has already predicted or evaluated has compiled the old one and needs
+            `model.make_predict_function(force=True)` or `make_test_function(force=True)`.
+
     Raises:
         ValueError: If an argument is outside what is allowed.
 
     Example:
 
     >>> block = keras_dynamicgate.DynamicGateMLP(256, 32, activation="gelu")
-    >>> block(keras.ops.ones((2, 10, 32))).shape
+    >>> tuple(block(keras.ops.ones((2, 10, 32))).shape)
     (2, 10, 32)
 
     Reference:
@@ -98,6 +123,7 @@ class DynamicGateMLP(GatedLayer):
         min_open=0.0,
         usage_regularizer=None,
         seed=None,
+        execution="masked",
         **kwargs,
     ):
         super().__init__(
@@ -126,12 +152,23 @@ class DynamicGateMLP(GatedLayer):
             "bias_constraint": bias_constraint,
             "dtype": self.dtype_policy,
         }
+        self.execution = execution
         self.gated_linear = gated_linear
         self.hidden_dense = _dense(hidden_units, activation, "hidden", shared)
         self.linear_dense = _dense(hidden_units, None, "linear", shared) if gated_linear else None
         self.output_dense = _dense(units, None, "output", shared)
         self.add_gate(hidden_units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    @property
+    def execution(self):
+        """How inference runs: `"masked"` or `"skip"`."""
+        return self._execution
+
+    @execution.setter
+    def execution(self, execution):
+        checks.one_of("execution", execution, skipping.EXECUTIONS)
+        self._execution = execution
 
     @property
     def dense_layers(self):
@@ -160,11 +197,16 @@ class DynamicGateMLP(GatedLayer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs, training=False):
+        mask = None if self.gate is None else self.gate(inputs, training=training)
+        if self.execution == "skip" and mask is not None and not training:
+            outputs = skipping.feed_forward(self, inputs, mask)
+            if outputs is not None:
+                return outputs
         hidden = self.hidden_dense(inputs)
         if self.linear_dense is not None:
             hidden = ops.multiply(hidden, self.linear_dense(inputs))
-        if self.gate is not None:
-            hidden = mask_blocks(hidden, self.gate(inputs, training=training), self.block_size)
+        if mask is not None:
+            hidden = mask_blocks(hidden, mask, self.block_size)
         return self.output_dense(hidden)
 
     def compute_output_shape(self, input_shape):
@@ -177,9 +219,11 @@ class DynamicGateMLP(GatedLayer):
         if self.gate is not None:
             opening = self.gate.opening(inputs.shape)
             gate_products = self.gate.network.products(inputs.shape, inputs.open)
+        # An activation across units, such as softmax, needs all of them, also the closed ones.
+        columns = opening if is_feature_wise(self.hidden_dense.activation) else None
         into_hidden = positions(shape) * inputs.shape[-1] * self.hidden_units
         products = [
-            Product(into_hidden, inputs.open, opening) for _ in range(2 if self.gated_linear else 1)
+            Product(into_hidden, inputs.open, columns) for _ in range(2 if self.gated_linear else 1)
         ]
         output = Product(positions(shape) * self.hidden_units * self.units, opening)
         return [*products, output, *gate_products], Flow(shape, producers=(output,))
@@ -205,6 +249,7 @@ class DynamicGateMLP(GatedLayer):
             "hidden_units": self.hidden_units,
             "units": self.units,
             "gated_linear": self.gated_linear,
+            "execution": self.execution,
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
         }
 

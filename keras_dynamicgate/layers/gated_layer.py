@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.gating import checks, networks
-from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.gate import Gate, check_arguments
 
 WARN_SHARE = 0.25
 AUTO_GATES = 32
@@ -39,11 +39,13 @@ class GatedLayer(keras.layers.Layer):
         config = dict(self._gate_config)
         network = config.pop("gate")
         self.block_size = resolve_block_size(config.pop("block_size"), units)
+        gates = None if units is None else units // self.block_size
         if network is None:
+            check_arguments(gates=gates, **config)
             return
         self.gate = Gate(
             network,
-            None if units is None else units // self.block_size,
+            gates,
             block_size=self.block_size,
             name="gate",
             **config,

@@ -4,6 +4,6 @@ A custom layer takes part with a method `cost(inputs: Flow)` that returns a list
 the `Flow` of its output.
 """
 
-from keras_dynamicgate.gating.cost import Flow, Product
+from keras_dynamicgate.gating.cost import Flow, Product, positions
 
-__all__ = ["Flow", "Product"]
+__all__ = ["Flow", "Product", "positions"]

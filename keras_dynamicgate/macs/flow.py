@@ -1,12 +1,13 @@
 """Who consumes whose mask: the products of a model and what is open on both sides of each."""
 
 import dataclasses
+import inspect
 
 import keras
 
 from keras_dynamicgate.gating.cost import Flow, Product
 from keras_dynamicgate.macs import graph
-from keras_dynamicgate.macs.rules import RULES
+from keras_dynamicgate.macs.rules import RULES, TENSOR_ARGUMENTS
 
 
 @dataclasses.dataclass
@@ -40,7 +41,7 @@ class ModelCost:
             usage: Dict from `Gate` to a scalar from 0 to 1.
         """
         macs = sum(product.executed_on_average(usage) for product in self.all_products())
-        return macs / self.dense()
+        return macs / max(self.dense(), 1)
 
 
 def model_cost(model) -> ModelCost:
@@ -53,7 +54,8 @@ def model_cost(model) -> ModelCost:
         A `ModelCost`.
 
     Raises:
-        ValueError: If the model is not built, is subclassed or has an axis of unknown size.
+        ValueError: If the model is not built, is subclassed, has an axis of unknown size or calls
+            a gated layer more than once.
     """
     cost = ModelCost()
     inputs = [Flow(_known_shape(tensor.shape, model)) for tensor in graph.functional(model).inputs]
@@ -71,8 +73,12 @@ def _follow(model, inputs, cost, prefix):
                 flow.producers = ()
         name = prefix + operation.name
         shapes = [_known_shape(tensor.shape, model) for tensor in node.outputs]
-        if isinstance(operation, keras.Model):
+        if isinstance(operation, keras.Model) and graph.has_graph(operation):
             return _follow(operation, flows, cost, name + "/")
+        if type(operation) in TENSOR_ARGUMENTS:
+            given = inspect.signature(operation.call).bind(*args, **kwargs).arguments
+            named = [given.get(argument) for argument in TENSOR_ARGUMENTS[type(operation)]]
+            flows = [flow for flow in named if isinstance(flow, Flow)]
         return _count(operation, name, flows, shapes, cost)
 
     return graph.walk(model, inputs, visit)
@@ -80,10 +86,10 @@ def _follow(model, inputs, cost, prefix):
 
 def _count(operation, name, flows, shapes, cost):
     """Add the products of one operation and give its output flows."""
-    if hasattr(operation, "cost"):
+    if callable(getattr(operation, "cost", None)):
         products, output = operation.cost(flows[0])
         if getattr(operation, "gate", None) is not None:
-            cost.gates[name] = operation.gate
+            _add_gate(operation, name, cost)
     elif type(operation) in RULES:
         products, output = RULES[type(operation)](operation, flows, shapes[0])
     else:
@@ -94,6 +100,16 @@ def _count(operation, name, flows, shapes, cost):
     if products or name in cost.gates:
         cost.products.setdefault(name, []).extend(products)
     return [output, *(Flow(shape) for shape in shapes[1:])]
+
+
+def _add_gate(layer, name, cost):
+    if layer.gate in cost.gates.values():
+        raise ValueError(
+            f"Gated layer {layer.name!r} is called more than once in the model, and what its gates "
+            "decide differs from call to call. Give each call a layer of its own. "
+            f"Received: layer of type {type(layer).__name__}"
+        )
+    cost.gates[name] = layer.gate
 
 
 def _known_shape(shape, model):

@@ -18,13 +18,23 @@ def functional(model):
                 "`keras.Input` as its first layer, or call `model.build(input_shape)`."
             )
         return model._functional
-    if hasattr(model, "_nodes_by_depth"):
+    if has_graph(model):
         return model
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` must be a Keras model. "
+            f"Received: model of type {type(model).__name__}"
+        )
     raise ValueError(
         f"Model {model.name!r} has no graph of layers that could be followed: it is subclassed. "
         "Build it with `keras.Sequential` or the functional API. "
         f"Received: model of type {type(model).__name__}"
     )
+
+
+def has_graph(model):
+    """Tell whether a model is Sequential or Functional."""
+    return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
 
 
 def walk(model, inputs, visit):

@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from rich.console import Console
 from rich.table import Table
 
+from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.record import record_gates
 from keras_dynamicgate.macs.flow import model_cost
 
@@ -215,6 +217,7 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
 
     - DynamicGate-MLP (arXiv 2603.16367), layer-weighted relative MACs
     """
+    checks.positive_integer("batch_size", batch_size)
     cost = model_cost(model)
     averages = _Averages(cost)
     if x is None:
@@ -239,8 +242,8 @@ def _averages_of_training(cost):
     for gate in cost.gates.values():
         if gate.input_dependent:
             lead = (1, gate.gates)
-            probabilities[gate] = np.full(lead, float(gate.usage))
-            masks[gate] = np.full(lead, float(gate.open_ratio))
+            probabilities[gate] = np.full(lead, float(ops.convert_to_numpy(gate.usage)))
+            masks[gate] = np.full(lead, float(ops.convert_to_numpy(gate.open_ratio)))
         else:
             with record_gates() as record:
                 gate(np.zeros((1, 1), "float32"))

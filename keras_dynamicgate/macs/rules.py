@@ -9,9 +9,11 @@ import math
 import numpy as np
 from keras import layers, ops
 
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import (
     Flow,
     JoinedOpen,
+    PooledOpen,
     Product,
     ReshapedOpen,
     both,
@@ -34,12 +36,7 @@ def dense(layer, flows, shape):
 def after_product(layer, shape, product):
     """Give the flow of a layer's product, whose output units are the layer's own."""
     # An activation across units, such as softmax, needs all of them.
-    activation = getattr(layer, "activation", None)
-    unit_wise = activation is None or activation.__name__ not in ACROSS_UNITS
-    return Flow(shape, producers=(product,) if unit_wise else ())
-
-
-ACROSS_UNITS = ("softmax", "log_softmax", "sparsemax", "glu")
+    return Flow(shape, producers=(product,) if is_feature_wise(layer.activation) else ())
 
 
 def einsum_dense(layer, flows, shape):
@@ -87,21 +84,24 @@ def separable_convolution(layer, flows, shape):
 
 def attention(layer, flows, shape):
     """Rule of `MultiHeadAttention`: four projections, the scores and the weighted values."""
-    query, value = flows[0], flows[1]
-    # Further flows may be the key or a mask; what the key's features are is known to the layer.
-    key_features = layer.key_dense.kernel.shape[0]
-    key_open = value.open if len(flows) == 2 else None
+    query, value = flows[:2]
+    key = flows[2] if len(flows) == 3 else value
     heads, key_size, value_size = layer.num_heads, layer.key_dim, layer.value_dim
     queries, values = positions(query.shape), positions(value.shape)
-    pairs = queries * values * heads
+    axes = layer.attention_axes or range(1, len(query.shape))
+    attended = math.prod(value.shape[axis - 1] for axis in axes)
     return [
         Product(queries * query.shape[-1] * heads * key_size, query.open),
-        Product(values * key_features * heads * key_size, key_open),
+        Product(values * key.shape[-1] * heads * key_size, key.open),
         Product(values * value.shape[-1] * heads * value_size, value.open),
-        Product(pairs * key_size),
-        Product(pairs * value_size),
+        Product(queries * attended * heads * key_size),
+        Product(queries * attended * heads * value_size),
         Product(queries * heads * value_size * shape[-1]),
     ], Flow(shape)
+
+
+# Which tensor is which cannot be told from their order where arguments are given by name.
+TENSOR_ARGUMENTS = {layers.MultiHeadAttention: ("query", "value", "key")}
 
 
 def _channels_last(layer):
@@ -123,12 +123,12 @@ def unit_wise(layer, flows, shape):
 
 def activation(layer, flows, shape):
     """Rule of activations: closed features stay closed if 0 is turned into 0."""
-    if getattr(getattr(layer, "activation", None), "__name__", "") in ACROSS_UNITS:
+    if not is_feature_wise(getattr(layer, "activation", None)):
         return opening(layer, flows, shape)
-    # A row of its own, since PReLU and the like have a weight for each feature.
+    # The layer itself, since PReLU and the like have a weight for each feature.
     zeros = ops.zeros((1, *flows[0].shape))
     if np.any(ops.convert_to_numpy(layer(zeros))):
-        return [], Flow(shape, producers=flows[0].producers)
+        return shifted(layer, flows, shape)
     return unit_wise(layer, flows, shape)
 
 
@@ -153,8 +153,7 @@ def _without_positions(flow, shape):
     channels = per_channel(flow)
     if channels is None or len(shape) == len(flow.shape):
         return channels
-    # The axes that a global pooling drops have size 1 in the mask.
-    return ReshapedOpen(channels, (flow.shape[-1],), (flow.shape[-1],))
+    return PooledOpen(channels)
 
 
 def reshape(layer, flows, shape):

@@ -83,6 +83,7 @@ def test_state_of_the_budget_is_saved_with_the_model(tmp_path):
         assert float(new.gate.budget_state[0]) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:The training ended at")
 def test_interrupted_training_resumes_as_if_it_had_not_stopped(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -113,6 +114,7 @@ def test_interrupted_training_resumes_as_if_it_had_not_stopped(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:The training ended at")
 def test_training_leaves_no_controller_behind():
     model = gated_model()
     fit(model, kdg.MacBudget(0.5), epochs=2)
@@ -228,3 +230,47 @@ def test_loss_that_is_not_finite_stops_with_the_layer_whose_gates_are_not():
     model.layers[1].gate.network.up_kernel.assign(np.full((1, 32), np.nan))
     with pytest.raises(FloatingPointError, match=r"gates of \[.*'broken'\] are not finite"):
         fit(model, kdg.MacBudget(0.5), epochs=1)
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at")
+def test_frozen_gates_and_top_k_are_left_as_they_are():
+    model = gated_model(top_k=16)
+    fit(model, kdg.MacBudget(0.4), epochs=4)
+    assert float(model.layers[1].gate.price) == 0.0
+    assert float(model.layers[0].gate.price) != 0.0
+
+
+def test_model_with_nothing_to_steer_is_refused():
+    model = gated_model(top_k=16)
+    model.layers[0].trainable = False
+    with pytest.raises(ValueError, match=r"needs gates that it can steer"):
+        fit(model, kdg.MacBudget(0.5))
+
+
+def test_one_epoch_of_unknown_length_is_refused():
+    import tensorflow as tf
+
+    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
+    samples = tf.data.Dataset.from_generator(
+        lambda: zip(X, Y, strict=True), output_signature=signature
+    )
+    with pytest.raises(ValueError, match=r"how long the training is.*`steps_per_epoch`"):
+        gated_model().fit(
+            samples.batch(16), shuffle=False, verbose=0, callbacks=[kdg.MacBudget(0.5)]
+        )
+
+
+def test_budget_that_is_missed_is_warned_about():
+    with pytest.warns(UserWarning, match=r"ended at 0.\d+ relative MACs, with a budget of 0.2"):
+        fit(gated_model(), kdg.MacBudget(0.2), epochs=2)
+
+
+def test_gates_inside_other_layers_are_refused_by_name():
+    inputs = keras.Input((5, 64))
+    inner = kdg.DynamicGateDense(64, name="inner")
+    outputs = keras.layers.TimeDistributed(inner)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(outputs))
+    model.compile("adam", "mse")
+    x = np.zeros((4, 5, 64), "float32")
+    with pytest.raises(ValueError, match=r"cannot count gated layers inside .*inner"):
+        model.fit(x, np.zeros((4, 5, 2)), verbose=0, callbacks=[kdg.MacBudget(0.5)])

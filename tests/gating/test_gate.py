@@ -3,6 +3,7 @@ import pytest
 from keras import ops
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.gating import masks
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.record import record_gates
 
@@ -48,6 +49,24 @@ def test_noisy_estimators_draw_hard_masks_for_each_sample(estimator):
     mask = run(gate, samples=4000, training=True)
     assert set(mask.ravel()) == {0.0, 1.0}
     np.testing.assert_allclose(mask.mean(axis=0), [0.25, 0.75], atol=0.03)
+
+
+def test_static_gates_close_a_unit_at_all_positions_of_a_sample():
+    gate = static_gate([0.0, 0.0, 0.0], seed=3)
+    mask = ops.convert_to_numpy(gate(np.zeros((8, 5, 4, 3), "float32"), training=True))
+    assert mask.shape == (8, 1, 1, 3)
+    assert 0 < mask.mean() < 1
+
+
+def test_regularizers_of_keras_do_not_depend_on_the_batch_size():
+    gate = static_gate([0.0, np.log(3.0)], usage_regularizer="l1")
+    run(gate, samples=7, training=True)
+    assert float(gate.penalty) == pytest.approx(0.01 * 0.625)
+
+
+def test_floor_of_a_share_is_not_raised_by_rounding():
+    assert masks.fewest_open(0.07, 100) == 7
+    assert masks.fewest_open(0.071, 100) == 8
 
 
 @pytest.mark.parametrize("estimator", ["threshold", "bernoulli", "logistic"])
@@ -99,6 +118,7 @@ def test_penalty_scale_multiplies_the_regularizer():
         ({"estimator": "hard"}, r"`estimator` must be one of 'threshold', .*Received"),
         ({"top_k": 0}, r"`top_k` must be a positive integer"),
         ({"top_k": 4}, r"`top_k` must be at most the number of gates, 3. Received: top_k=4"),
+        ({"top_k": 1, "min_open": 0.5}, r"`top_k` and `min_open` exclude each other"),
         ({"top_k": 1, "estimator": "bernoulli"}, r"`top_k` needs an estimator that ranks"),
     ],
 )

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.gating.record import record_gates
 
 X = np.random.default_rng(3).normal(size=(16, 4, 32)).astype("float32")
 
@@ -28,8 +29,16 @@ def build():
     return model
 
 
+def masks(model):
+    """Give the masks of all gates by the name of their layer."""
+    with record_gates() as record:
+        model(X, training=False)
+    found = record.masks()
+    return {layer.name: found[layer.gate] for layer in kdg.layers.gated_layer.gated_layers(model)}
+
+
 if __name__ == "__main__":
     path = sys.argv[1]
     model = build()
     model.save(path)
-    np.save(path + ".npy", model.predict(X, verbose=0))
+    np.savez(path + ".npz", outputs=model.predict(X, verbose=0), **masks(model))

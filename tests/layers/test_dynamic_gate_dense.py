@@ -104,12 +104,13 @@ def test_gradient_reaches_the_gates_through_the_hard_mask():
     np.testing.assert_allclose(slope, [[9 / 16]], rtol=1e-6)
 
 
-def test_masks_are_hard_in_low_precision():
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_masks_are_hard_in_low_precision(policy):
     layer = kdg.DynamicGateDense(
         64,
         kernel_initializer="zeros",
         bias_initializer="ones",
-        dtype="mixed_bfloat16",
+        dtype=policy,
         initial_open=0.5,
     )
     values = numpy(ops.cast(layer(np.ones((8, 64), "float32"), training=True), "float32"))
@@ -137,6 +138,7 @@ def test_expensive_gate_network_warns_with_its_share():
         ({"block_size": -1}, r"`block_size` must be a positive integer"),
         ({"block_size": "all"}, r"`block_size` must be a positive integer or.* \"auto\""),
         ({"block_size": 2, "top_k": 3}, r"`top_k` must be at most the number of gates, 2"),
+        ({"gate": None, "threshold": 5}, r"`threshold` must be a number between 0 and 1"),
         ({"gate": "dynamic"}, r"`gate` must be one of"),
         ({"gate": keras.layers.ReLU()}, r"`gate` must be one of"),
         ({"threshold": 2}, r"`threshold` must be a number between 0 and 1"),

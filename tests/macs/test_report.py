@@ -197,6 +197,36 @@ def test_global_pooling_keeps_channel_masks():
     )
     close(model.layers[0], [1, 1, -1, -1])
     assert kdg.count_macs(model).layers[-1].executed == 6
+    assert kdg.count_macs(model, np.ones((2, 8, 8, 4), "float32")).layers[-1].executed == 6
+
+
+def test_softmax_needs_all_columns_and_closes_rows_only():
+    model = keras.Sequential(
+        [keras.Input((20,)), kdg.DynamicGateDense(4, "softmax", **LAYERS), layers.Dense(3)]
+    )
+    close(model.layers[0], [1, -1, -1, -1])
+    assert [layer.executed for layer in kdg.count_macs(model).layers] == [80, 3]
+
+
+def test_activation_of_the_users_own_counts_as_opening_everything():
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            kdg.DynamicGateDense(4, **LAYERS),
+            layers.Activation(lambda x: x - keras.ops.mean(x, axis=-1, keepdims=True)),
+            layers.Dense(3),
+        ]
+    )
+    close(model.layers[0], [1, -1, -1, -1])
+    assert kdg.count_macs(model).layers[-1].executed == 12
+
+
+def test_gated_layer_that_is_called_twice_is_refused():
+    shared = kdg.DynamicGateDense(64)
+    inputs = keras.Input((64,))
+    model = keras.Model(inputs, shared(shared(inputs)))
+    with pytest.raises(ValueError, match=r"called more than once.*layer of its own"):
+        kdg.count_macs(model)
 
 
 @pytest.mark.parametrize(
@@ -226,11 +256,20 @@ def test_attention_counts_projections_scores_and_weighted_values():
     query, value = keras.Input((5, 8)), keras.Input((7, 6))
     mask = keras.Input((5, 7), dtype="bool")
     attention = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=4)
-    outputs = attention(query, value, attention_mask=mask)
-    report = kdg.count_macs(keras.Model([query, value, mask], outputs))
+    positional = attention(query, value, attention_mask=mask)
+    by_name = attention(value=value, query=query, attention_mask=mask)
+    report = kdg.count_macs(keras.Model([query, value, mask], positional))
+    assert kdg.count_macs(keras.Model([query, value, mask], by_name)).dense == report.dense
     queries, keys, values = 5 * 8 * 6, 7 * 6 * 6, 7 * 6 * 8
     scores, weighted, output = 5 * 7 * 2 * 3, 5 * 7 * 2 * 4, 5 * 8 * 8
     assert report.dense == queries + keys + values + scores + weighted + output
+
+
+def test_attention_along_one_axis_counts_pairs_on_that_axis_alone():
+    inputs = keras.Input((5, 7, 8))
+    attention = layers.MultiHeadAttention(num_heads=2, key_dim=3, attention_axes=(2,))
+    report = kdg.count_macs(keras.Model(inputs, attention(inputs, inputs)))
+    assert report.dense == 35 * 8 * 6 * 3 + 35 * 6 * 8 + 2 * (5 * 7 * 7) * 6
 
 
 def test_feed_forward_block_saves_in_both_products():

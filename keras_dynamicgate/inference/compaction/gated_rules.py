@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating import networks
-from keras_dynamicgate.inference.compaction.activations import is_feature_wise
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.inference.compaction.product_rules import folded_constants
 from keras_dynamicgate.inference.compaction.rule import Rule, at_least_one
 

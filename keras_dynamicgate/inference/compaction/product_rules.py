@@ -3,10 +3,10 @@
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.inference.compaction.activations import (
     ACROSS_UNITS,
     image,
-    is_feature_wise,
 )
 from keras_dynamicgate.inference.compaction.rule import ONE_MUST_STAY, Rule, at_least_one
 

@@ -1,0 +1,38 @@
+"""What callbacks need from the model that trains, checked before it does."""
+
+from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.macs.flow import model_cost
+
+
+def require_gates(model, callback):
+    """Raise a `ValueError` if a model has no gated layers for a callback to work on."""
+    if not gated_layers(model):
+        names = [layer.name for layer in model.layers]
+        raise ValueError(
+            f"`{callback}` needs a model with gated layers, such as "
+            f"`keras_dynamicgate.DynamicGateDense`. Received: model {model.name!r} with the "
+            f"layers {names}"
+        )
+
+
+def require_counted_gates(model, callback):
+    """Count a model's cost and raise a `ValueError` if a gated layer is not part of it.
+
+    Args:
+        model: A built Keras model.
+        callback: Name of the callback, for the message.
+
+    Returns:
+        The `ModelCost` of the model.
+    """
+    require_gates(model, callback)
+    cost = model_cost(model)
+    counted = set(map(id, cost.gates.values()))
+    missed = [layer.path for layer in gated_layers(model) if id(layer.gate) not in counted]
+    if missed:
+        raise ValueError(
+            f"`{callback}` cannot count gated layers inside other layers: {missed}. Put them into "
+            "the model itself, or give the layer around them a method `cost`. "
+            f"Received: not counted {cost.not_counted}"
+        )
+    return cost
