@@ -20,6 +20,7 @@ $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 ## Only the set-up that `make test` needs.

@@ -20,10 +20,9 @@ def main(arguments=None):
     Returns:
         Integer, the exit code: 0, or 2 where a file or an argument cannot be used.
 
-    Example:
-
-    >>> main(["benchmark", "model.keras", "--data", "x.npy"])  # doctest: +SKIP
-    0
+    Examples:
+        >>> main(["benchmark", "model.keras", "--data", "x.npy"])  # doctest: +SKIP
+        0
     """
     options = _parser().parse_args(arguments)
     try:

@@ -119,11 +119,10 @@ def plot_gates(model, x, y=None, class_names=None, batch_size=256):
         ImportError: If matplotlib is not installed.
         ValueError: If the model has no gated layers.
 
-    Example:
-
-    ```python
-    keras_dynamicgate.plot_gates(model, x_test, y_test).savefig("gates.png")
-    ```
+    Examples:
+        ```python
+        keras_dynamicgate.plot_gates(model, x_test, y_test).savefig("gates.png")
+        ```
     """
     layers = gated_layers(model)
     if not layers:

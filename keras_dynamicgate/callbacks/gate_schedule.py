@@ -23,11 +23,10 @@ class GateSchedule(keras.callbacks.Callback):
     Raises:
         ValueError: If a value is out of range, or the model has no gated layers.
 
-    Example:
-
-    >>> anneal = keras_dynamicgate.GateSchedule(
-    ...     temperature=lambda epoch: 0.9**epoch, penalty=lambda epoch: min(1.0, epoch / 5)
-    ... )
+    Examples:
+        >>> anneal = keras_dynamicgate.GateSchedule(
+        ...     temperature=lambda epoch: 0.9**epoch, penalty=lambda epoch: min(1.0, epoch / 5)
+        ... )
     """
 
     RANGES = {

@@ -45,11 +45,10 @@ class GateSummary(keras.callbacks.Callback):
         ValueError: If the model has no gated layers.
         FloatingPointError: If the loss is no longer finite, with the name of the layer.
 
-    Example:
-
-    ```python
-    model.fit(x, y, callbacks=[keras_dynamicgate.GateSummary(x_validation, log_dir="logs")])
-    ```
+    Examples:
+        ```python
+        model.fit(x, y, callbacks=[keras_dynamicgate.GateSummary(x_validation, log_dir="logs")])
+        ```
 
     Reference:
 

@@ -32,11 +32,10 @@ class MacBudget(keras.callbacks.Callback):
             be counted, or if the gate networks and floors alone cost more than the budget.
         FloatingPointError: If the loss is no longer finite, with the name of the layer.
 
-    Example:
-
-    ```python
-    model.fit(x, y, epochs=10, callbacks=[keras_dynamicgate.MacBudget(0.3)])
-    ```
+    Examples:
+        ```python
+        model.fit(x, y, epochs=10, callbacks=[keras_dynamicgate.MacBudget(0.3)])
+        ```
     """
 
     def __init__(self, target, warmup=0.1, ramp=0.4):

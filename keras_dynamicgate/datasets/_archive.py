@@ -29,9 +29,8 @@ def extract(archive: Path, folder: Path) -> Path:
     Raises:
         ValueError: If the archive is damaged, or holds links, devices or paths that lead outside.
 
-    Example:
-
-    >>> extract(Path("tiny-imagenet-200.zip"), Path("tiny-imagenet"))
+    Examples:
+        >>> extract(Path("tiny-imagenet-200.zip"), Path("tiny-imagenet"))
     """
     if folder.is_dir():
         return folder

@@ -21,10 +21,9 @@ def read_clip(path: Path, soundfile: Any) -> np.ndarray:
     Raises:
         ValueError: If the file is unreadable, truncated, empty, or of another format.
 
-    Example:
-
-    >>> read_clip(Path("bed/00176480_nohash_0.wav"), soundfile).shape
-    (16000,)
+    Examples:
+        >>> read_clip(Path("bed/00176480_nohash_0.wav"), soundfile).shape
+        (16000,)
     """
     _check_not_cut(path)
     try:

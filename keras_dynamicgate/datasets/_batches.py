@@ -21,10 +21,9 @@ class Batches(keras.utils.PyDataset):
         shuffle: Whether each epoch has its own order.
         seed: Integer that fixes the orders.
 
-    Example:
-
-    >>> batches = keras_dynamicgate.datasets.digits().train.batches(batch_size=64, shuffle=True)
-    >>> model.fit(batches, epochs=10, shuffle=False)
+    Examples:
+        >>> batches = keras_dynamicgate.datasets.digits().train.batches(batch_size=64, shuffle=True)
+        >>> model.fit(batches, epochs=10, shuffle=False)
     """
 
     def __init__(self, split: "Split", *, batch_size: int, shuffle: bool, seed: int) -> None:

@@ -44,10 +44,9 @@ def written_at_once(path: Path) -> Iterator[Path]:
     Yields:
         The path to write to. It does not exist yet.
 
-    Example:
-
-    >>> with written_at_once(Path("features.npz")) as part:
-    ...     part.write_bytes(content)
+    Examples:
+        >>> with written_at_once(Path("features.npz")) as part:
+        ...     part.write_bytes(content)
     """
     _remove_leftovers(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")

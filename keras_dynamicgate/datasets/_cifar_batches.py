@@ -27,9 +27,8 @@ def read_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If a file is damaged, not a CIFAR-10 batch, or has labels outside the classes.
 
-    Example:
-
-    >>> images, labels = read_batches([Path("cifar-10-batches-py/test_batch")])
+    Examples:
+        >>> images, labels = read_batches([Path("cifar-10-batches-py/test_batch")])
 
     Reference:
         [CIFAR-10 and CIFAR-100](https://www.cs.toronto.edu/~kriz/cifar.html)

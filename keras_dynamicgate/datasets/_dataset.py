@@ -28,15 +28,14 @@ class Split:
         x: Samples, shape `(samples, ...)`, float32.
         y: Labels, shape `(samples,)`, int32.
 
-    Example:
-
-    >>> import numpy as np
-    >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
-    >>> x, y = split[:2]
-    >>> x.shape, y.tolist()
-    ((2, 2), [0, 1])
-    >>> split.element_spec
-    (ElementSpec(shape=(2,), dtype='float32'), ElementSpec(shape=(), dtype='int32'))
+    Examples:
+        >>> import numpy as np
+        >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
+        >>> x, y = split[:2]
+        >>> x.shape, y.tolist()
+        ((2, 2), [0, 1])
+        >>> split.element_spec
+        (ElementSpec(shape=(2,), dtype='float32'), ElementSpec(shape=(), dtype='int32'))
     """
 
     x: Any
@@ -84,12 +83,11 @@ class Split:
         Raises:
             ValueError: If `batch_size` is not a positive integer.
 
-        Example:
-
-        >>> import numpy as np
-        >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
-        >>> [x.shape for x, y in split.batches(batch_size=2)]
-        [(2, 2), (1, 2)]
+        Examples:
+            >>> import numpy as np
+            >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
+            >>> [x.shape for x, y in split.batches(batch_size=2)]
+            [(2, 2), (1, 2)]
         """
         return Batches(self, batch_size=batch_size, shuffle=shuffle, seed=seed)
 
@@ -108,13 +106,12 @@ class Dataset:
         licence: Terms of the data, as publicly known.
         feature_names: Name of each input feature where they have names, otherwise `None`.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.digits()
-    >>> dataset
-    Dataset digits: x (8, 8) float32, 10 classes, train 1258, validation 180, test 359
-    >>> dataset.num_classes
-    10
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.digits()
+        >>> dataset
+        Dataset digits: x (8, 8) float32, 10 classes, train 1258, validation 180, test 359
+        >>> dataset.num_classes
+        10
     """
 
     name: str

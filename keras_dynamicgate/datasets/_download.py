@@ -31,9 +31,8 @@ def download(url: str, path: Path, *, checksum: str, size: int | None = None) ->
         OSError: If the file cannot be fetched.
         ValueError: If its size or checksum is wrong. Nothing is kept then.
 
-    Example:
-
-    >>> download("https://example.org/a.zip", Path("a.zip"), checksum="md5:9e107d9d372bb682")
+    Examples:
+        >>> download("https://example.org/a.zip", Path("a.zip"), checksum="md5:9e107d9d372bb682")
     """
     if path.is_file():
         return path

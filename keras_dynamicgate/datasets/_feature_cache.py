@@ -27,10 +27,9 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
     Returns:
         The arrays by name.
 
-    Example:
-
-    >>> cached_arrays(Path("cache"), {"hop": 320}, lambda: {"features": np.zeros(3)})["features"]
-    array([0., 0., 0.])
+    Examples:
+        >>> cached_arrays(Path("cache"), {"hop": 320}, lambda: {"x": np.zeros(3)})["x"]
+        array([0., 0., 0.])
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = folder / f"features_{digest[:16]}.npz"

@@ -19,10 +19,9 @@ def normalise(counts: Any) -> Any:
     Returns:
         A new `anndata.AnnData`.
 
-    Example:
-
-    >>> normalise(counts).X.max()
-    7.8
+    Examples:
+        >>> normalise(counts).X.max()
+        7.8
 
     Reference:
         [scanpy](https://scanpy.readthedocs.io)
@@ -49,10 +48,9 @@ def choose_genes(cells: Any, num_genes: int) -> np.ndarray:
     Returns:
         Column numbers of the genes in rising order, shape `(num_genes,)`.
 
-    Example:
-
-    >>> choose_genes(cells[train], 2000).shape
-    (2000,)
+    Examples:
+        >>> choose_genes(cells[train], 2000).shape
+        (2000,)
 
     Reference:
         [scanpy](https://scanpy.readthedocs.io)

@@ -22,10 +22,9 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     Raises:
         ValueError: If the file is corrupt, truncated, too long or not of this format.
 
-    Example:
-
-    >>> read_idx(Path("train-images-idx3-ubyte.gz"), dimensions=3).shape
-    (60000, 28, 28)
+    Examples:
+        >>> read_idx(Path("train-images-idx3-ubyte.gz"), dimensions=3).shape
+        (60000, 28, 28)
 
     Reference:
         [The MNIST database](http://yann.lecun.com/exdb/mnist/)

@@ -19,11 +19,10 @@ class ImageFiles:
         image_size: Height and width in pixels.
         pil_image: The module `PIL.Image`.
 
-    Example:
-
-    >>> images = ImageFiles([Path("a.jpeg"), Path("b.jpeg")], (64, 64), PIL.Image)
-    >>> images.shape, images[:1].dtype
-    ((2, 64, 64, 3), dtype('float32'))
+    Examples:
+        >>> images = ImageFiles([Path("a.jpeg"), Path("b.jpeg")], (64, 64), PIL.Image)
+        >>> images.shape, images[:1].dtype
+        ((2, 64, 64, 3), dtype('float32'))
     """
 
     dtype = np.dtype("float32")

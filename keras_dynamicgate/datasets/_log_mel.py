@@ -46,10 +46,9 @@ def log_mel(waveform: np.ndarray, librosa: Any) -> np.ndarray:
     Returns:
         Features of shape `(49, 40)`, float32 in `[0, 1]`.
 
-    Example:
-
-    >>> log_mel(np.zeros(16000, "float32"), librosa).max()
-    0.0
+    Examples:
+        >>> log_mel(np.zeros(16000, "float32"), librosa).max()
+        0.0
     """
     second = np.zeros(SAMPLE_RATE, "float32")
     second[: len(waveform)] = waveform[:SAMPLE_RATE]
@@ -82,10 +81,9 @@ def log_mels(
     Returns:
         Features of shape `(count, 49, 40)`, float32.
 
-    Example:
-
-    >>> log_mels(waveforms, len(waveforms), lambda waveform: waveform, librosa).shape
-    (3, 49, 40)
+    Examples:
+        >>> log_mels(waveforms, len(waveforms), lambda waveform: waveform, librosa).shape
+        (3, 49, 40)
     """
     features = np.empty((count, NUM_FRAMES, NUM_MELS), "float32")
     progress = keras.utils.Progbar(count, unit_name="clip")

@@ -18,9 +18,8 @@ def import_optional(module: str, loader: str) -> Any:
     Raises:
         ImportError: If the package is not installed; the message says what to install.
 
-    Example:
-
-    >>> librosa = import_optional("librosa", "speech_commands")
+    Examples:
+        >>> librosa = import_optional("librosa", "speech_commands")
     """
     try:
         return importlib.import_module(module)

@@ -58,11 +58,10 @@ def read_pbmc3k(data_dir: str | PathLike[str]) -> tuple[Any, Path]:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is damaged, or does not hold what it should.
 
-    Example:
-
-    >>> counts, source = read_pbmc3k("data/pbmc3k")
-    >>> counts.shape
-    (2700, 32738)
+    Examples:
+        >>> counts, source = read_pbmc3k("data/pbmc3k")
+        >>> counts.shape
+        (2700, 32738)
     """
     folder = check_data_dir(data_dir, f"a labelled .h5ad file, or {_ARCHIVE} and cell types")
     labelled = [path for path in sorted(folder.glob("*.h5ad")) if path.name not in _LABEL_FILES]

@@ -54,11 +54,10 @@ def list_clips(folder: Path) -> Clips:
         FileNotFoundError: If there are no clips, one of the two lists is missing, or a clip that
             a list names is missing.
 
-    Example:
-
-    >>> clips = list_clips(Path("speech_commands_v0.02"))
-    >>> clips.class_names[:3]
-    ('backward', 'bed', 'bird')
+    Examples:
+        >>> clips = list_clips(Path("speech_commands_v0.02"))
+        >>> clips.class_names[:3]
+        ('backward', 'bed', 'bird')
     """
     words = [f for f in sorted(folder.iterdir()) if f.is_dir() and f.name[0] not in "_."]
     clips_of = {word.name: _clips_in(word) for word in words}
@@ -87,10 +86,9 @@ def hash_split(file_name: str) -> SplitName:
     Returns:
         `"train"`, `"validation"` or `"test"`.
 
-    Example:
-
-    >>> hash_split("0a7c2a8d_nohash_0.wav") == hash_split("0a7c2a8d_nohash_4.wav")
-    True
+    Examples:
+        >>> hash_split("0a7c2a8d_nohash_0.wav") == hash_split("0a7c2a8d_nohash_4.wav")
+        True
 
     Reference:
         [Warden, 2018, section 7](https://arxiv.org/abs/1804.03209)

@@ -20,11 +20,10 @@ def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
     Raises:
         ValueError: If `fraction` is not in `[0, 1)`.
 
-    Example:
-
-    >>> kept, drawn = stratified_split(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=0)
-    >>> y[drawn].tolist()
-    [0, 0, 1]
+    Examples:
+        >>> kept, drawn = stratified_split(np.array([0, 0, 0, 0, 1, 1]), 0.5, seed=0)
+        >>> y[drawn].tolist()
+        [0, 0, 1]
     """
     if not 0 <= fraction < 1:
         raise ValueError(f"`fraction` must be in [0, 1). Received: fraction={fraction}")

@@ -47,11 +47,10 @@ def load_images(
     Raises:
         ImportError: If tensorflow-datasets or TensorFlow is not installed.
 
-    Example:
-
-    >>> (x_train, y_train), (x_test, y_test) = load_images("mnist")
-    >>> x_train.shape
-    (60000, 28, 28, 1)
+    Examples:
+        >>> (x_train, y_train), (x_test, y_test) = load_images("mnist")
+        >>> x_train.shape
+        (60000, 28, 28, 1)
     """
     tfds = import_tfds(name)
     splits = tfds.load(name, split=["train", "test"], as_supervised=True, batch_size=_BATCH_SIZE)

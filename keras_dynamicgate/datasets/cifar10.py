@@ -61,11 +61,10 @@ def cifar10(
         ValueError: If a file is corrupt or truncated, or an argument is out of range.
         ImportError: If `data_dir` is `None` and tensorflow-datasets is not installed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.cifar10("data/cifar-10-batches-py")
-    >>> dataset
-    Dataset cifar10: x (32, 32, 3) float32, 10 classes, train 45000, validation 5000, test 10000
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.cifar10("data/cifar-10-batches-py")
+        >>> dataset
+        Dataset cifar10: x (32, 32, 3) float32, 10 classes, train 45000, validation 5000, test 10000
 
     Reference:
         [CIFAR-10 and CIFAR-100](https://www.cs.toronto.edu/~kriz/cifar.html)

@@ -33,10 +33,9 @@ def digits(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
         ValueError: If `validation_fraction` is out of range.
         ImportError: If scikit-learn is not installed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.digits()
-    >>> model.fit(dataset.train.x, dataset.train.y)
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.digits()
+        >>> model.fit(dataset.train.x, dataset.train.y)
 
     Reference:
         [Optical Recognition of Handwritten Digits](https://doi.org/10.24432/C50P49)

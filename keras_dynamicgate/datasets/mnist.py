@@ -44,11 +44,10 @@ def mnist(
         ValueError: If a file is corrupt or truncated, or an argument is out of range.
         ImportError: If `data_dir` is `None` and tensorflow-datasets is not installed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.mnist("data/mnist")
-    >>> dataset
-    Dataset mnist: x (28, 28) float32, 10 classes, train 54000, validation 6000, test 10000
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.mnist("data/mnist")
+        >>> dataset
+        Dataset mnist: x (28, 28) float32, 10 classes, train 54000, validation 6000, test 10000
 
     Reference:
         [The MNIST database](http://yann.lecun.com/exdb/mnist/)

@@ -67,11 +67,10 @@ def pbmc3k(
         ValueError: If a file is damaged, a cell type is unknown, or an argument is out of range.
         ImportError: If anndata or scanpy is not installed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.pbmc3k("data/pbmc3k")
-    >>> dataset
-    Dataset pbmc3k: x (2000,) float32, 8 classes, train 1846, validation 264, test 528
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.pbmc3k("data/pbmc3k")
+        >>> dataset
+        Dataset pbmc3k: x (2000,) float32, 8 classes, train 1846, validation 264, test 528
 
     Reference:
         [Zheng et al., 2017](https://doi.org/10.1038/ncomms14049)

@@ -56,11 +56,10 @@ def speech_commands(
         ImportError: If librosa is not installed, or tensorflow-datasets and pydub where they are
             needed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.speech_commands("data/speech_commands_v0.02")
-    >>> dataset.train.element_spec[0].shape
-    (49, 40)
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.speech_commands("data/speech_commands_v0.02")
+        >>> dataset.train.element_spec[0].shape
+        (49, 40)
 
     Reference:
         [Warden, 2018](https://arxiv.org/abs/1804.03209)

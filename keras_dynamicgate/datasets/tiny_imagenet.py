@@ -63,10 +63,9 @@ def tiny_imagenet(
             of range. An image that cannot be decoded is reported when a batch asks for it.
         ImportError: If Pillow is not installed.
 
-    Example:
-
-    >>> dataset = keras_dynamicgate.datasets.tiny_imagenet("data/tiny-imagenet-200")
-    >>> model.fit(dataset.train.batches(shuffle=True), shuffle=False)
+    Examples:
+        >>> dataset = keras_dynamicgate.datasets.tiny_imagenet("data/tiny-imagenet-200")
+        >>> model.fit(dataset.train.batches(shuffle=True), shuffle=False)
 
     Reference:
         [Tiny ImageNet](http://cs231n.stanford.edu/tiny-imagenet-200.zip)

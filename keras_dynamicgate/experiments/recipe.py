@@ -17,11 +17,10 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         steps: Integer, the number of steps of the training.
         rise: Float, the share of the steps in which it rises. Defaults to 0.3.
 
-    Example:
-
-    >>> schedule = OneCycle(peak=0.01, steps=100)
-    >>> round(float(schedule(30)), 4)
-    0.01
+    Examples:
+        >>> schedule = OneCycle(peak=0.01, steps=100)
+        >>> round(float(schedule(30)), 4)
+        0.01
 
     Reference:
 

@@ -95,11 +95,10 @@ class StaticGate(GateNetwork):
     Args:
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
 
-    Example:
-
-    >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=keras_dynamicgate.StaticGate())
-    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
-    (2, 64)
+    Examples:
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=keras_dynamicgate.StaticGate())
+        >>> tuple(layer(keras.ops.ones((2, 64))).shape)
+        (2, 64)
 
     Reference:
 
@@ -130,11 +129,10 @@ class LinearGate(GateNetwork):
     Args:
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
 
-    Example:
-
-    >>> layer = keras_dynamicgate.DynamicGateDense(64, gate="linear", block_size=16)
-    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
-    (2, 64)
+    Examples:
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate="linear", block_size=16)
+        >>> tuple(layer(keras.ops.ones((2, 64))).shape)
+        (2, 64)
 
     Reference:
 
@@ -169,12 +167,11 @@ class LowRankGate(GateNetwork):
     Raises:
         ValueError: If `rank` is not a positive integer.
 
-    Example:
-
-    >>> gate = keras_dynamicgate.LowRankGate(rank=4)
-    >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
-    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
-    (2, 64)
+    Examples:
+        >>> gate = keras_dynamicgate.LowRankGate(rank=4)
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
+        >>> tuple(layer(keras.ops.ones((2, 64))).shape)
+        (2, 64)
     """
 
     def __init__(self, rank=None, **kwargs):
@@ -220,12 +217,11 @@ class MLPGate(GateNetwork):
     Raises:
         ValueError: If `hidden_units` is not a positive integer.
 
-    Example:
-
-    >>> gate = keras_dynamicgate.MLPGate(hidden_units=8)
-    >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
-    >>> tuple(layer(keras.ops.ones((2, 64))).shape)
-    (2, 64)
+    Examples:
+        >>> gate = keras_dynamicgate.MLPGate(hidden_units=8)
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=gate)
+        >>> tuple(layer(keras.ops.ones((2, 64))).shape)
+        (2, 64)
 
     Reference:
 

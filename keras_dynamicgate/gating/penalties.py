@@ -21,11 +21,10 @@ class UsagePenalty(keras.regularizers.Regularizer):
     Raises:
         ValueError: If `weight` is negative or not finite.
 
-    Example:
-
-    >>> penalty = keras_dynamicgate.UsagePenalty(0.5)
-    >>> float(penalty(keras.ops.array([[1.0, 0.0], [1.0, 1.0]])))
-    0.375
+    Examples:
+        >>> penalty = keras_dynamicgate.UsagePenalty(0.5)
+        >>> float(penalty(keras.ops.array([[1.0, 0.0], [1.0, 1.0]])))
+        0.375
 
     Reference:
 
@@ -58,11 +57,10 @@ class TargetUsage(keras.regularizers.Regularizer):
     Raises:
         ValueError: If an argument lies outside its range.
 
-    Example:
-
-    >>> penalty = keras_dynamicgate.TargetUsage(0.25, weight=2.0)
-    >>> float(penalty(keras.ops.array([[1.0, 0.0], [1.0, 1.0]])))
-    1.0
+    Examples:
+        >>> penalty = keras_dynamicgate.TargetUsage(0.25, weight=2.0)
+        >>> float(penalty(keras.ops.array([[1.0, 0.0], [1.0, 1.0]])))
+        1.0
     """
 
     def __init__(self, target, weight, mode="hinge"):

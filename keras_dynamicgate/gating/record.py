@@ -16,13 +16,12 @@ def record_gates():
     Yields:
         A `GateRecord`.
 
-    Example:
-
-    >>> layer = keras_dynamicgate.DynamicGateDense(64)
-    >>> with record_gates() as record:
-    ...     _ = layer(keras.ops.ones((2, 16)), training=False)
-    >>> record.masks()[layer.gate].shape
-    (2, 32)
+    Examples:
+        >>> layer = keras_dynamicgate.DynamicGateDense(64)
+        >>> with record_gates() as record:
+        ...     _ = layer(keras.ops.ones((2, 16)), training=False)
+        >>> record.masks()[layer.gate].shape
+        (2, 32)
     """
     record = GateRecord()
     token = _record.set(record)

@@ -40,15 +40,14 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
         ValueError: If `x` is empty, a batch size is not a positive integer or the cost of the
             model cannot be counted.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((64,)),
-    ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
-    ... ])
-    >>> x = np.random.default_rng(0).normal(size=(32, 64))
-    >>> report = keras_dynamicgate.benchmark(model, x, batch_sizes=(1, 8), seconds=0.1)
-    >>> print(report)  # doctest: +SKIP
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
+        ... ])
+        >>> x = np.random.default_rng(0).normal(size=(32, 64))
+        >>> report = keras_dynamicgate.benchmark(model, x, batch_sizes=(1, 8), seconds=0.1)
+        >>> print(report)  # doctest: +SKIP
 
     Reference:
 

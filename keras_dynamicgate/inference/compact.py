@@ -39,15 +39,14 @@ def compact(model, x_calibration=None, *, batch_size=256) -> keras.Model:
         ValueError: If the model is not built or is subclassed, or if `x_calibration` has no
             samples.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((64,)),
-    ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
-    ...     keras.layers.Dense(10),
-    ... ])
-    >>> [layer.units for layer in keras_dynamicgate.compact(model).layers[1:]]
-    [8, 10]
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
+        ...     keras.layers.Dense(10),
+        ... ])
+        >>> [layer.units for layer in keras_dynamicgate.compact(model).layers[1:]]
+        [8, 10]
 
     Reference:
 
@@ -72,16 +71,15 @@ def compact_with_report(
     Raises:
         ValueError: As `compact`.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((64,)),
-    ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
-    ...     keras.layers.Dense(10),
-    ... ])
-    >>> small, report = keras_dynamicgate.compact_with_report(model)
-    >>> report.parameters_after
-    610
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
+        ...     keras.layers.Dense(10),
+        ... ])
+        >>> small, report = keras_dynamicgate.compact_with_report(model)
+        >>> report.parameters_after
+        610
     """
     calibration = None if x_calibration is None else calibrate(model, x_calibration, batch_size)
     steps = Steps(model, calibration)

@@ -14,13 +14,12 @@ def dense_reference(model):
     Returns:
         A Keras model with the same weights whose gated layers have `gate=None`.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((4,)), keras_dynamicgate.DynamicGateDense(8, block_size=2)
-    ... ])
-    >>> dense_reference(model).count_params()
-    40
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((4,)), keras_dynamicgate.DynamicGateDense(8, block_size=2)
+        ... ])
+        >>> dense_reference(model).count_params()
+        40
     """
     copy = keras.models.clone_model(model, clone_function=_without_gate)
     _copy_weights(model, copy)

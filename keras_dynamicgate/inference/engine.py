@@ -39,15 +39,14 @@ class InferenceEngine:
         ValueError: If the model holds a layer that the engine cannot run, which is named, or has
             static gates only, or if `threads` is no positive integer.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((64,)),
-    ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
-    ... ])
-    >>> engine = keras_dynamicgate.InferenceEngine(model, threads=1)
-    >>> engine.predict(np.ones((3, 64))).shape
-    (3, 10)
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
+        ... ])
+        >>> engine = keras_dynamicgate.InferenceEngine(model, threads=1)
+        >>> engine.predict(np.ones((3, 64))).shape
+        (3, 10)
 
     Reference:
 

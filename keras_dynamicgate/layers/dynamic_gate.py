@@ -47,11 +47,10 @@ class DynamicGate(GatedLayer):
     Raises:
         ValueError: If an argument is outside what is allowed.
 
-    Example:
-
-    >>> gate = keras_dynamicgate.DynamicGate(top_k=2)
-    >>> keras.ops.convert_to_numpy(gate(keras.ops.array([[5.0, 6.0, 7.0]]))).tolist()
-    [[5.0, 6.0, 0.0]]
+    Examples:
+        >>> gate = keras_dynamicgate.DynamicGate(top_k=2)
+        >>> keras.ops.convert_to_numpy(gate(keras.ops.array([[5.0, 6.0, 7.0]]))).tolist()
+        [[5.0, 6.0, 0.0]]
 
     Reference:
 

@@ -65,11 +65,10 @@ class DynamicGateDense(GatedLayer):
     Raises:
         ValueError: If an argument is outside what is allowed.
 
-    Example:
-
-    >>> layer = keras_dynamicgate.DynamicGateDense(64, block_size=16, top_k=1)
-    >>> int(keras.ops.count_nonzero(layer(keras.ops.ones((1, 64)))))
-    16
+    Examples:
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, block_size=16, top_k=1)
+        >>> int(keras.ops.count_nonzero(layer(keras.ops.ones((1, 64)))))
+        16
 
     Reference:
 

@@ -86,11 +86,10 @@ class DynamicGateMLP(GatedLayer):
     Raises:
         ValueError: If an argument is outside what is allowed.
 
-    Example:
-
-    >>> block = keras_dynamicgate.DynamicGateMLP(256, 32, activation="gelu")
-    >>> tuple(block(keras.ops.ones((2, 10, 32))).shape)
-    (2, 10, 32)
+    Examples:
+        >>> block = keras_dynamicgate.DynamicGateMLP(256, 32, activation="gelu")
+        >>> tuple(block(keras.ops.ones((2, 10, 32))).shape)
+        (2, 10, 32)
 
     Reference:
 

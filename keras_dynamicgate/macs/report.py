@@ -203,15 +203,14 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
         ValueError: If the model is not built, is subclassed or has an axis of unknown size, or if
             `x` has no samples.
 
-    Example:
-
-    >>> model = keras.Sequential([
-    ...     keras.Input((64,)),
-    ...     keras_dynamicgate.DynamicGateDense(32, gate="static", top_k=8),
-    ...     keras.layers.Dense(10),
-    ... ])
-    >>> keras_dynamicgate.count_macs(model).relative
-    0.25
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", top_k=8),
+        ...     keras.layers.Dense(10),
+        ... ])
+        >>> keras_dynamicgate.count_macs(model).relative
+        0.25
 
     Reference:
 
