@@ -10,6 +10,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.layers import skipping_tiles, skipping_torch
 
 EXECUTIONS = ("masked", "skip")
@@ -17,36 +18,6 @@ EXECUTIONS = ("masked", "skip")
 # Below this many weights in the kernels of one block, what a step of the loop costs beside its
 # products eats up what it saves: 32 or 64 units of a feed-forward block with 1024 features.
 LEAST_BLOCK_WEIGHTS = {"jax": 65536, "tensorflow": 65536, "torch": 131072}
-
-# A block of hidden units can be computed by itself only if the activation does not mix units.
-UNIT_WISE = (
-    "linear",
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "tanh",
-    "sigmoid",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_tanh",
-    "softplus",
-    "softsign",
-    "exponential",
-    "log_sigmoid",
-    "squareplus",
-    "tanh_shrink",
-    "soft_shrink",
-    "hard_shrink",
-    "threshold",
-    "sparse_plus",
-    "sparse_sigmoid",
-)
 
 
 class Weights(NamedTuple):
@@ -76,7 +47,7 @@ def feed_forward(layer, inputs, mask):
     backend = keras.backend.backend()
     if backend not in _BACKENDS or not (
         _has_plain_products(layer)
-        and _is_unit_wise(layer.hidden_dense.activation)
+        and is_feature_wise(layer.hidden_dense.activation)
         and _block_weights(layer, inputs.shape[-1]) >= LEAST_BLOCK_WEIGHTS[backend]
     ):
         return None
@@ -95,11 +66,6 @@ def _has_plain_products(layer):
     return layer.compute_dtype == layer.variable_dtype in ("float32", "float64") and not any(
         dense.quantization_mode or dense.lora_enabled for dense in layer.dense_layers
     )
-
-
-def _is_unit_wise(activation):
-    name = getattr(activation, "__name__", "")
-    return name in UNIT_WISE and getattr(keras.activations, name, None) is activation
 
 
 def _block_weights(layer, features):
