@@ -13,10 +13,12 @@ demo: $(VENV)/demo
 	$(BIN)/python examples/digits.py --backend tensorflow --out runs/digits
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
-test: lint $(addprefix test-,$(BACKENDS))
+test: lint
+	$(MAKE) --jobs=2 --output-sync=target $(addprefix test-,$(BACKENDS))
 
+# One thread for each of two suites at a time; PyTorch's threads would wait for each other.
 $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
-	KERAS_BACKEND=$* $(BIN)/python -m pytest
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

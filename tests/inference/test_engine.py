@@ -73,8 +73,8 @@ def test_temperature_threshold_and_price_are_those_of_the_model_now():
     gate.threshold.assign(0.7)
     gate.price.assign(1.0)
     engine = InferenceEngine(model, threads=1)
-    # The threshold lies at 1 + 2 ln(7 / 3) = 2.69: 2.6 is closed, 2.8 is open.
-    assert engine.predict([[2.6, 0.0], [2.8, 0.0]])[:, 0].tolist() == pytest.approx([10.0, 12.8])
+    # The threshold lies at 2 * 1 + 2 ln(7 / 3) = 3.69: 3.6 is closed, 3.8 is open.
+    assert engine.predict([[3.6, 0.0], [3.8, 0.0]])[:, 0].tolist() == pytest.approx([10.0, 13.8])
 
 
 MODELS = {
