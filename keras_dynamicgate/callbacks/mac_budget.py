@@ -43,7 +43,10 @@ class MacBudget(keras.callbacks.Callback):
         checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
         checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
         checks.number(
-            "ramp", ramp, f"from 0 to 1 - warmup = {1 - warmup:g}", lambda r: 0 <= r <= 1 - warmup
+            "ramp",
+            ramp,
+            f"from 0 to 1 - warmup = {1 - warmup:g}",
+            lambda r: 0 <= r <= 1 - warmup + 1e-9 + 1e-9,
         )
         self.target = target
         self.warmup = warmup
