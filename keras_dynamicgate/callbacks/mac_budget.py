@@ -46,7 +46,7 @@ class MacBudget(keras.callbacks.Callback):
             "ramp",
             ramp,
             f"from 0 to 1 - warmup = {1 - warmup:g}",
-            lambda r: 0 <= r <= 1 - warmup + 1e-9 + 1e-9,
+            lambda r: 0 <= r <= 1 - warmup + 1e-9,
         )
         self.target = target
         self.warmup = warmup
