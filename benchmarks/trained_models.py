@@ -127,5 +127,7 @@ if __name__ == "__main__":
     for head in heads:
         table.add_column(head)
     for name in SETTINGS:
-        table.add_row(*compare(name, options.data_dir, options))
+        row = compare(name, options.data_dir, options)
+        print(*row, sep=" | ", flush=True)
+        table.add_row(*row)
     Console(width=130).print(table)
