@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from keras_dynamicgate.gating.record import record_gates
+from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
 
 
@@ -153,11 +153,8 @@ def open_ratios(model, x, y=None, batch_size=256):
     labels = np.zeros(samples, int) if y is None else np.asarray(y).reshape(samples)
     classes = 0 if y is None else int(labels.max()) + 1
     sums: dict = {}
-    for start in range(0, samples, batch_size):
-        batch = keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], x)
-        with record_gates() as record:
-            model(batch, training=False)
-        chosen = labels[start : start + batch_size]
+    for rows, record in record_batches(model, x, batch_size):
+        chosen = labels[rows]
         groups = np.stack([np.ones(len(chosen), bool), *(chosen == c for c in range(classes))])
         for gate, mask in record.masks().items():
             if not gate.input_dependent:

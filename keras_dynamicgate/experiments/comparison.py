@@ -51,11 +51,12 @@ def compare(build, dataset, recipe, *, target_macs, width, out):
 
     runs = [dense_run, narrow_run, gated_run]
     histories = {run["name"]: run.pop("history") for run in runs}
+    reports = {run["name"]: run.pop("report") for run in runs}
     _write_json(out / "results.json", runs, dataset, recipe, target_macs)
     if pictures.available():
         _draw(out, gated, dataset, histories)
     console.print(results_table(runs))
-    print(count_macs(gated, dataset.test[:][0]))
+    print(reports["gated"])
     print(f"Written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
     return runs
 
@@ -78,6 +79,7 @@ def _run(name, build, width, gated, dataset, recipe, callbacks=()):
         "seconds_per_epoch": seconds,
         "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         "history": history.history,
+        "report": report,
     }
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -29,6 +30,34 @@ def record_gates():
         yield record
     finally:
         _record.reset(token)
+
+
+def record_batches(model, x, batch_size, argument="x"):
+    """Run a model on inputs, batch by batch, and listen in on its gates.
+
+    Args:
+        model: A Keras model.
+        x: Inputs as for `model.predict`: an array or a list or dict of arrays.
+        batch_size: Integer, the number of samples that run at once.
+        argument: Name of the caller's argument, for the error. Defaults to `"x"`.
+
+    Yields:
+        For each batch the `slice` of its samples and its `GateRecord`.
+
+    Raises:
+        ValueError: If there are no samples.
+    """
+    samples = len(keras.tree.flatten(x)[0])
+    if samples == 0:
+        raise ValueError(
+            f"Argument `{argument}` must hold at least one sample. Received: no samples"
+        )
+    for start in range(0, samples, batch_size):
+        chosen = slice(start, min(start + batch_size, samples))
+        batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
+        with record_gates() as record:
+            model(batch, training=False)
+        yield chosen, record
 
 
 def note(gate, probability, mask):

@@ -4,14 +4,13 @@ import dataclasses
 import io
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from rich.console import Console
 from rich.table import Table
 
 from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.record import record_gates
+from keras_dynamicgate.gating.record import record_batches, record_gates
 from keras_dynamicgate.macs.flow import model_cost
 
 FOOTNOTE = (
@@ -223,16 +222,9 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
         probabilities, masks = _averages_of_training(cost)
         averages.add(probabilities, masks, samples=1)
         return averages.report(samples=None)
-    samples = len(keras.tree.flatten(x)[0])
-    if samples == 0:
-        raise ValueError("Argument `x` must hold at least one sample. Received: no samples")
-    for start in range(0, samples, batch_size):
-        batch = keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], x)
-        with record_gates() as record:
-            model(batch, training=False)
-        size = min(batch_size, samples - start)
-        averages.add(record.probabilities(), record.masks(), samples=size)
-    return averages.report(samples=samples)
+    for rows, record in record_batches(model, x, batch_size):
+        averages.add(record.probabilities(), record.masks(), samples=rows.stop - rows.start)
+    return averages.report(samples=averages.samples)
 
 
 def _averages_of_training(cost):

@@ -190,32 +190,38 @@ def _merge(flows, merge):
     return merged
 
 
-def _by_name(rule, *names):
+def by_name(rule, *names):
+    """Give a rule to the Keras layers of these names, as far as this version of Keras has them."""
     return {getattr(layers, name): rule for name in names if hasattr(layers, name)}
 
 
+# What these layers do to their inputs at inference: nothing.
+IDENTITIES = (
+    "Dropout",
+    "AlphaDropout",
+    "GaussianDropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "ActivityRegularization",
+    "GaussianNoise",
+    "Identity",
+)
+
 RULES = {
-    **_by_name(dense, "Dense"),
-    **_by_name(einsum_dense, "EinsumDense"),
-    **_by_name(convolution, "Conv1D", "Conv2D", "Conv3D"),
-    **_by_name(depthwise_convolution, "DepthwiseConv1D", "DepthwiseConv2D"),
-    **_by_name(separable_convolution, "SeparableConv1D", "SeparableConv2D"),
-    **_by_name(attention, "MultiHeadAttention"),
-    **_by_name(
+    **by_name(dense, "Dense"),
+    **by_name(einsum_dense, "EinsumDense"),
+    **by_name(convolution, "Conv1D", "Conv2D", "Conv3D"),
+    **by_name(depthwise_convolution, "DepthwiseConv1D", "DepthwiseConv2D"),
+    **by_name(separable_convolution, "SeparableConv1D", "SeparableConv2D"),
+    **by_name(attention, "MultiHeadAttention"),
+    **by_name(
         unit_wise,
-        "Dropout",
-        "AlphaDropout",
-        "GaussianDropout",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "ActivityRegularization",
-        "GaussianNoise",
-        "Identity",
+        *IDENTITIES,
     ),
-    **_by_name(activation, "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
-    **_by_name(shifted, "BatchNormalization", "Normalization", "Rescaling"),
-    **_by_name(
+    **by_name(activation, "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
+    **by_name(shifted, "BatchNormalization", "Normalization", "Rescaling"),
+    **by_name(
         opening,
         "InputLayer",
         "Softmax",
@@ -228,7 +234,7 @@ RULES = {
         "Permute",
         "RepeatVector",
     ),
-    **_by_name(
+    **by_name(
         pooling,
         *(
             f"{kind}Pooling{rank}D"
@@ -241,8 +247,8 @@ RULES = {
             for kind in ("ZeroPadding", "Cropping", "UpSampling")
         ),
     ),
-    **_by_name(reshape, "Flatten", "Reshape"),
-    **_by_name(concatenate, "Concatenate"),
-    **_by_name(added, "Add", "Subtract", "Average", "Maximum", "Minimum"),
-    **_by_name(multiplied, "Multiply"),
+    **by_name(reshape, "Flatten", "Reshape"),
+    **by_name(concatenate, "Concatenate"),
+    **by_name(added, "Add", "Subtract", "Average", "Maximum", "Minimum"),
+    **by_name(multiplied, "Multiply"),
 }

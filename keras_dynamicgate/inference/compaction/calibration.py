@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating.record import record_gates
+from keras_dynamicgate.gating.record import record_batches
 
 
 @dataclasses.dataclass
@@ -39,16 +39,8 @@ def calibrate(model, x, batch_size):
     Raises:
         ValueError: If there are no samples.
     """
-    samples = len(keras.tree.flatten(x)[0])
-    if samples == 0:
-        raise ValueError(
-            "Argument `x_calibration` must hold at least one sample. Received: no samples"
-        )
-    calibration = Calibration(samples)
-    for start in range(0, samples, batch_size):
-        batch = keras.tree.map_structure(lambda a, s=start: a[s : s + batch_size], x)
-        with record_gates() as record:
-            model(batch, training=False)
+    calibration = Calibration(samples=len(keras.tree.flatten(x)[0]))
+    for _, record in record_batches(model, x, batch_size, argument="x_calibration"):
         calibration.add(record.masks())
     return calibration
 

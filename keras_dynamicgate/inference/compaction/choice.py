@@ -3,7 +3,6 @@
 from collections import Counter
 
 import keras
-from keras import layers
 
 from keras_dynamicgate.inference.compaction.gated_rules import GatedDense, GatedMLP
 from keras_dynamicgate.inference.compaction.merge_rules import (
@@ -28,32 +27,20 @@ from keras_dynamicgate.inference.compaction.unit_rules import (
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
-
-
-def _by_name(rule, *names):
-    return {getattr(layers, name): rule for name in names if hasattr(layers, name)}
-
+from keras_dynamicgate.macs.rules import IDENTITIES, by_name
 
 RULES = {
     StaticMask: Mask(),
     DynamicGate: Rule("its gates depend on its input"),
     DynamicGateDense: GatedDense(),
     DynamicGateMLP: GatedMLP(),
-    **_by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
-    **_by_name(Separable(), "SeparableConv1D", "SeparableConv2D"),
-    **_by_name(Depthwise(), "DepthwiseConv1D", "DepthwiseConv2D"),
-    **_by_name(Embedded(), "Embedding"),
-    **_by_name(
+    **by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
+    **by_name(Separable(), "SeparableConv1D", "SeparableConv2D"),
+    **by_name(Depthwise(), "DepthwiseConv1D", "DepthwiseConv2D"),
+    **by_name(Embedded(), "Embedding"),
+    **by_name(
         UnitWise(),
-        "Dropout",
-        "AlphaDropout",
-        "GaussianDropout",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "ActivityRegularization",
-        "GaussianNoise",
-        "Identity",
+        *IDENTITIES,
         *(
             f"{kind}Pooling{rank}D"
             for rank in (1, 2, 3)
@@ -61,15 +48,15 @@ RULES = {
         ),
         *(f"{kind}{rank}D" for rank in (1, 2, 3) for kind in ("Cropping", "UpSampling")),
     ),
-    **_by_name(Padding(), "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
-    **_by_name(Activation(), "Activation"),
-    **_by_name(Mapped(), "ReLU", "LeakyReLU", "ELU"),
-    **_by_name(ParametricReLU(), "PReLU"),
-    **_by_name(Normalized(), "BatchNormalization"),
-    **_by_name(Reshaped(), "Flatten", "Reshape"),
-    **_by_name(Concatenated(), "Concatenate"),
-    **_by_name(Merge(), "Add", "Subtract", "Average", "Maximum", "Minimum"),
-    **_by_name(Multiplied(), "Multiply"),
+    **by_name(Padding(), "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"),
+    **by_name(Activation(), "Activation"),
+    **by_name(Mapped(), "ReLU", "LeakyReLU", "ELU"),
+    **by_name(ParametricReLU(), "PReLU"),
+    **by_name(Normalized(), "BatchNormalization"),
+    **by_name(Reshaped(), "Flatten", "Reshape"),
+    **by_name(Concatenated(), "Concatenate"),
+    **by_name(Merge(), "Add", "Subtract", "Average", "Maximum", "Minimum"),
+    **by_name(Multiplied(), "Multiply"),
 }
 
 # `x + y` on the tensors of a model makes operations that are no layers; their classes are private.
