@@ -18,6 +18,7 @@ PACKAGE = "keras_dynamicgate"
 # that has to travel from +2 to -5. What is stored is a tenth of the bias, so that it moves ten
 # times as fast; Keras optimizers have no learning rates by group.
 BIAS_SCALE = 10.0
+STATIC_SPREAD = 0.9
 
 
 class GateNetwork(keras.layers.Layer):
@@ -50,12 +51,19 @@ class GateNetwork(keras.layers.Layer):
         self.units = units
         self.initial_logit = initial_logit
 
-    def add_logit_bias(self):
-        """Create the weight `scaled_bias`, such that all gates open as far as was asked."""
+    def add_logit_bias(self, spread=0.0):
+        """Create the weight `scaled_bias`, such that all gates open as far as was asked.
+
+        Args:
+            spread: Float from 0 to 1, how far single gates may start from `initial_logit`, as a
+                share of it. Defaults to 0.0.
+        """
+        start = self.initial_logit / BIAS_SCALE
+        reach = spread * abs(start)
         self.scaled_bias = self.add_weight(
             name="scaled_bias",
             shape=(self.gates,),
-            initializer=keras.initializers.Constant(self.initial_logit / BIAS_SCALE),
+            initializer=keras.initializers.RandomUniform(start - reach, start + reach),
         )
 
     @property
@@ -108,7 +116,8 @@ class StaticGate(GateNetwork):
     input_dependent = False
 
     def build(self, input_shape):
-        self.add_logit_bias()
+        # Gates that all start alike close and open all at once when a budget presses on them.
+        self.add_logit_bias(spread=STATIC_SPREAD)
 
     def call(self, inputs):
         return ops.reshape(self.bias, (1,) * (len(inputs.shape) - 1) + (self.gates,))

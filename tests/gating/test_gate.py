@@ -25,11 +25,21 @@ def test_gate_opens_above_the_threshold():
 
 
 def test_gate_starts_at_the_probability_that_was_asked_for_at_any_temperature():
-    gate = Gate("static", 2, initial_open=0.75, temperature=3.0)
+    gate = Gate("linear", 2, initial_open=0.75, temperature=3.0)
     gate.build((None, 3))
     with record_gates() as record:
         run(gate)
     np.testing.assert_allclose(record.probabilities()[gate], [[0.75, 0.75]], rtol=1e-6)
+
+
+def test_static_gates_start_apart_from_each_other_and_all_open():
+    gate = Gate("static", 50, initial_open=0.75)
+    gate.build((None, 3))
+    # The logit of 0.75 is log(3); single gates start at 0.1 to 1.9 times as much.
+    logits = ops.convert_to_numpy(gate.network.bias)
+    assert np.all((logits > 0.1 * np.log(3) - 1e-6) & (logits < 1.9 * np.log(3) + 1e-6))
+    assert np.std(logits) > 0.3
+    np.testing.assert_array_equal(run(gate), np.ones((1, 50)))
 
 
 def test_threshold_estimator_trains_with_the_masks_of_inference():

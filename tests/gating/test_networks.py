@@ -18,7 +18,8 @@ def logits(network, x):
 
 def test_static_gate_gives_the_same_logits_for_all_inputs():
     network = built(kdg.StaticGate())
-    np.testing.assert_allclose(logits(network, [[1, 2], [3, 4]]), [[0.5, 0.5]])
+    network.scaled_bias.assign([0.05, -0.2])
+    np.testing.assert_allclose(logits(network, [[1, 2], [3, 4]]), [[0.5, -2.0]])
 
 
 def test_linear_gate_is_a_linear_map_and_a_bias():
