@@ -10,6 +10,7 @@ from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.budget import BudgetController, is_steerable
 from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.macs.flow import model_cost
 
 MISSED_BY = 0.05
 
@@ -65,7 +66,9 @@ class MacBudget(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._controller is None:
-            # Not before now: `BackupAndRestore` may have loaded weights when the training began.
+            # Not before now: when the training began, `BackupAndRestore` may have loaded weights
+            # and `RigLUpdate` may have spread sparse ones anew.
+            self._cost = model_cost(self.model)
             self._first_epoch = epoch
             self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
         if self._controller.progress_per_step == 0.0:

@@ -1,0 +1,111 @@
+"""`ParetoCheckpoint`: keeps the epochs that no other beats in both accuracy and cost."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+
+from keras_dynamicgate.macs.report import count_macs
+
+FRONT = "front.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ParetoPoint:
+    """A saved model that no other saved one beats in both value and cost.
+
+    Attributes:
+        epoch: Integer, the epoch at whose end the model was saved, from 0 on.
+        value: Float, what was monitored.
+        relative_macs: Float, (executed + gate MACs) / dense MACs.
+    """
+
+    epoch: int
+    value: float
+    relative_macs: float
+
+    @property
+    def file_name(self):
+        """The name of the model's file."""
+        return f"epoch-{self.epoch:04d}.keras"
+
+
+class ParetoCheckpoint(keras.callbacks.Callback):
+    """Saves the models that no other epoch beats in both accuracy and relative MACs.
+
+    While a budget falls, each epoch costs less than the one before; this keeps the choice among
+    them for later. A model that a later epoch beats is deleted. The folder also holds
+    `front.json`, from which a training that is resumed goes on.
+
+    Put it behind `GateSummary` if there is one, whose count it then takes from the logs.
+
+    Args:
+        folder: Folder for the models, `epoch-0000.keras` and so on, and for `front.json`.
+        x: Inputs on which relative MACs are counted if the logs do not have them. Defaults to
+            `None`: input-dependent gates as in the last training batch.
+        monitor: Name of the value in the logs. Defaults to `"val_accuracy"`.
+        mode: `"max"` if a larger value is better, otherwise `"min"`. Defaults to `"max"`.
+        batch_size: Integer, the number of samples of `x` that run at once. Defaults to 256.
+
+    Raises:
+        ValueError: If `mode` is neither, or the logs have no value of the name `monitor`.
+
+    Examples:
+        ```python
+        keep = keras_dynamicgate.ParetoCheckpoint("front")
+        model.fit(x, y, validation_split=0.1, callbacks=[keras_dynamicgate.MacBudget(0.3), keep])
+        for point in keep.front:
+            print(point.epoch, point.value, point.relative_macs, point.file_name)
+        ```
+    """
+
+    def __init__(self, folder, x=None, monitor="val_accuracy", mode="max", batch_size=256):
+        super().__init__()
+        if mode not in ("max", "min"):
+            raise ValueError(f"Argument `mode` must be 'max' or 'min'. Received: mode={mode!r}")
+        self.folder = pathlib.Path(folder)
+        self.x = x
+        self.monitor = monitor
+        self.mode = mode
+        self.batch_size = batch_size
+        self.front = []
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / FRONT).exists():
+            points = json.loads((self.folder / FRONT).read_text())
+            self.front = [ParetoPoint(**point) for point in points]
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        if self.monitor not in logs:
+            raise ValueError(
+                f"The logs have no {self.monitor!r}; they have {', '.join(logs) or 'nothing'}. "
+                f"Received: monitor={self.monitor!r}"
+            )
+        relative = logs.get("relative_macs")
+        if relative is None:
+            relative = count_macs(self.model, self.x, self.batch_size).relative
+        point = ParetoPoint(epoch, float(logs[self.monitor]), float(relative))
+        if not any(self._beats(other, point) for other in self.front):
+            self._keep(point)
+
+    def _beats(self, one, other):
+        """Tell whether `one` is at least as good in both as `other`."""
+        sign = 1.0 if self.mode == "max" else -1.0
+        better = sign * one.value >= sign * other.value
+        return better and one.relative_macs <= other.relative_macs
+
+    def _keep(self, point):
+        beaten = [other for other in self.front if self._beats(point, other)]
+        self.model.save(self.folder / point.file_name)
+        front = [point, *(other for other in self.front if other not in beaten)]
+        self.front = sorted(front, key=lambda each: each.relative_macs)
+        # The list first, so that it never names a model that is gone.
+        partial = self.folder / f"{FRONT}.partial"
+        partial.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
+        partial.replace(self.folder / FRONT)
+        for other in beaten:
+            if other.epoch != point.epoch:
+                (self.folder / other.file_name).unlink(missing_ok=True)
