@@ -174,6 +174,23 @@ class PooledOpen(Open):
         return self.source.share(usage)
 
 
+@dataclasses.dataclass(frozen=True)
+class ShareOpen(Open):
+    """A share of the features that is always the same: `top_k` of so many experts."""
+
+    open_share: float
+
+    @property
+    def per_position(self):
+        return False
+
+    def features(self, masks):
+        return np.full((1, 1), self.open_share)
+
+    def share(self, usage):
+        return self.open_share
+
+
 def _with_rank(features, rank):
     """Insert axes of size 1 after the samples, for positions that all are alike."""
     missing = rank - features.ndim
@@ -203,28 +220,59 @@ class Product:
         inputs: Which input features are open, `None` if all are.
         outputs: Which output features are computed, `None` if all are.
         of_gate: Whether it belongs to a gate network.
+        kept: Array of zeros and ones of shape `(inputs, outputs)`, the weights of the kernel that
+            are kept where single ones have been removed, `None` if all are.
     """
 
     macs: int
     inputs: Open | None = None
     outputs: Open | None = None
     of_gate: bool = False
+    kept: np.ndarray | None = None
+
+    @property
+    def theoretical(self) -> bool:
+        """Whether single weights count as saved, which takes special kernels to save time."""
+        return self.kept is not None and not np.all(self.kept)
 
     def executed(self, masks: Masks) -> float:
         """Average the multiply-accumulates over the samples of `masks`."""
+        return self.macs * float(np.mean(self._fraction(masks), dtype="float64"))
+
+    def executed_per_sample(self, masks: Masks) -> np.ndarray:
+        """Give the multiply-accumulates of each sample, of shape `(samples or 1,)`."""
+        fraction = self._fraction(masks)
+        return self.macs * fraction.reshape(len(fraction), -1).mean(axis=1, dtype="float64")
+
+    def _fraction(self, masks):
+        """Give the share that is executed, of shape `(samples or 1, ...)`."""
+        if self.kept is not None:
+            return _kept_fraction(self.kept, self.inputs, self.outputs, masks)
         fraction: Any = np.ones((1,), "float32")
         for part in (self.inputs, self.outputs):
             if part is not None:
                 fraction = _align(fraction, part.fraction(masks))
-        return self.macs * float(np.mean(fraction, dtype="float64"))
+        return fraction
 
     def executed_on_average(self, usage: Mapping[Any, Any]):
         """Give the multiply-accumulates for a scalar for each gate, of any backend."""
-        macs: Any = self.macs
+        macs: Any = self.macs if self.kept is None else self.macs * float(np.mean(self.kept))
         for part in (self.inputs, self.outputs):
             if part is not None:
                 macs = part.share(usage) * macs
         return macs
+
+
+def _kept_fraction(kept, inputs, outputs, masks):
+    """Give the share of a kernel whose weight is kept and whose input and output are open."""
+    rows, columns = (
+        np.ones((1, size), "float32") if part is None else part.features(masks)
+        for part, size in zip((inputs, outputs), kept.shape, strict=True)
+    )
+    through = rows @ kept.astype("float32")
+    rank = max(through.ndim, columns.ndim)
+    through, columns = _with_rank(through, rank), _with_rank(columns, rank)
+    return np.sum(through * columns, axis=-1, dtype="float64") / kept.size
 
 
 def _align(one, other):
@@ -248,3 +296,8 @@ class Flow:
     shape: tuple[int, ...]
     open: Open | None = None
     producers: tuple[Product, ...] = ()
+
+
+def per_channel(flow: Flow) -> Open | None:
+    """Give what is open if it is the same at all positions, else `None`: all of it."""
+    return None if flow.open is None or flow.open.per_position else flow.open

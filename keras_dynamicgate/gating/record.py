@@ -56,7 +56,7 @@ def record_batches(model, x, batch_size, argument="x"):
         chosen = slice(start, min(start + batch_size, samples))
         batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
         with record_gates() as record:
-            model(batch, training=False)
+            record.outputs = model(batch, training=False)
         yield chosen, record
 
 
@@ -71,9 +71,13 @@ class GateRecord:
     """Gate probabilities and masks of one batch, as NumPy arrays, by gate.
 
     A gate that is called several times, in a shared layer, gives the mean over its calls.
+
+    Attributes:
+        outputs: What the model gave for the batch, where `record_batches` ran it.
     """
 
     def __init__(self):
+        self.outputs = None
         self._probabilities = {}
         self._masks = {}
 

@@ -1,5 +1,7 @@
 """`DynamicGateDense`: a drop-in for `Dense` whose units have gates."""
 
+import inspect
+
 import keras
 
 from keras_dynamicgate.gating.activations import is_feature_wise
@@ -50,6 +52,10 @@ class DynamicGateDense(GatedLayer):
         usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
             added to the loss in training. Defaults to `None`.
         seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        dense: A layer like `keras.layers.Dense` with as many units, to gate in place of a new one,
+            such as `keras_dynamicgate.baselines.RigLDense`. The other arguments of
+            `keras.layers.Dense`, `activity_regularizer` apart, are then given to it. Defaults to
+            `None`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -101,6 +107,7 @@ class DynamicGateDense(GatedLayer):
         min_open=0.0,
         usage_regularizer=None,
         seed=None,
+        dense=None,
         **kwargs,
     ):
         super().__init__(
@@ -123,24 +130,29 @@ class DynamicGateDense(GatedLayer):
         optional = (
             {"quantization_config": quantization_config} if quantization_config is not None else {}
         )
+        arguments = {
+            "activation": activation,
+            "use_bias": use_bias,
+            "kernel_initializer": kernel_initializer,
+            "bias_initializer": bias_initializer,
+            "kernel_regularizer": kernel_regularizer,
+            "bias_regularizer": bias_regularizer,
+            "kernel_constraint": kernel_constraint,
+            "bias_constraint": bias_constraint,
+            "lora_rank": lora_rank,
+            "lora_alpha": lora_alpha,
+            **optional,
+        }
+        self._dense_was_given = dense is not None
         # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
         # again, and quantization refuses it.
-        self.dense = keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            **optional,
-            dtype=self.dtype_policy,
-            name="dense",
-        )
+        if dense is None:
+            self.dense = keras.layers.Dense(
+                units, **arguments, dtype=self.dtype_policy, name="dense"
+            )
+        else:
+            _check_given(dense, units, arguments)
+            self.dense = dense
         self.add_gate(units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
@@ -174,7 +186,8 @@ class DynamicGateDense(GatedLayer):
         self.dense.enable_lora(rank, **kwargs)
 
     def build(self, input_shape):
-        self.dense.build(input_shape)
+        if not self.dense.built:
+            self.dense.build(input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
@@ -191,7 +204,10 @@ class DynamicGateDense(GatedLayer):
         """State for the MAC count what one sample costs and which outputs are open."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
-        product = Product(macs, inputs.open)
+        # Only a layer with sparse weights says which of them it keeps.
+        kept = getattr(self.dense, "kept", None)
+        kept = None if kept is None else keras.ops.convert_to_numpy(kept)
+        product = Product(macs, inputs.open, kept=kept)
         # An activation across units, such as softmax, needs all of them, also the closed ones.
         own_columns = is_feature_wise(self.activation)
         output = Flow(shape, producers=(product,) if own_columns else ())
@@ -205,14 +221,39 @@ class DynamicGateDense(GatedLayer):
 
     def get_config(self):
         config = super().get_config()
-        dense = self.dense.get_config()
-        del dense["name"], dense["trainable"], dense["dtype"]
+        if self._dense_was_given:
+            given = keras.saving.serialize_keras_object(self.dense)
+            dense = {"units": self.units, "dense": given}
+        else:
+            dense = self.dense.get_config()
+            del dense["name"], dense["trainable"], dense["dtype"]
         activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)
         return {**config, **dense, "activity_regularizer": activity_regularizer}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        quantization = config.get("quantization_config")
-        config["quantization_config"] = keras.saving.deserialize_keras_object(quantization)
+        for name in ("quantization_config", "dense"):
+            config[name] = keras.saving.deserialize_keras_object(config.get(name))
         return super().from_config(config)
+
+
+def _check_given(dense, units, arguments):
+    """Raise a `ValueError` unless a layer can be gated in place of a new `keras.layers.Dense`."""
+    if not isinstance(dense, keras.layers.Layer) or not hasattr(dense, "activation"):
+        raise ValueError(
+            "Argument `dense` must be a layer like `keras.layers.Dense`, such as "
+            f"`keras_dynamicgate.baselines.RigLDense`. Received: dense={dense!r}"
+        )
+    if getattr(dense, "units", None) != units:
+        raise ValueError(
+            "Argument `dense` must be a layer with as many units as `units` says. Received: "
+            f"units={units!r}, dense={dense!r} with units={getattr(dense, 'units', None)!r}"
+        )
+    defaults = inspect.signature(DynamicGateDense.__init__).parameters
+    besides = [name for name, value in arguments.items() if value != defaults[name].default]
+    if besides:
+        raise ValueError(
+            f"Arguments {', '.join(f'`{name}`' for name in besides)} exclude `dense`: give them to "
+            f"the layer that is gated. Received: dense={dense!r}"
+        )

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 
 import keras
+import numpy as np
 
 from keras_dynamicgate.gating.cost import Flow, Product
 from keras_dynamicgate.macs import graph
@@ -31,6 +32,23 @@ class ModelCost:
     def dense(self):
         """Sum the multiply-accumulates per sample with everything open, without gate networks."""
         return sum(product.macs for product in self.all_products() if not product.of_gate)
+
+    def per_sample(self, masks):
+        """Give the executed and the gate multiply-accumulates of each sample.
+
+        Args:
+            masks: Dict from `Gate` to its masks, of shape `(samples or 1, ..., gates)`.
+
+        Returns:
+            Two arrays of shape `(samples or 1,)`; 1 where all samples run the same.
+        """
+        executed, of_gates = np.zeros(1), np.zeros(1)
+        for product in self.all_products():
+            if product.of_gate:
+                of_gates = of_gates + product.executed_per_sample(masks)
+            else:
+                executed = executed + product.executed_per_sample(masks)
+        return executed, of_gates
 
     def relative_on_average(self, usage):
         """Give the relative MACs for a scalar openness of each gate, which may be tensors.

@@ -17,6 +17,10 @@ FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
     "activations and normalisation are left out."
 )
+THEORETICAL = (
+    "* theoretical: single weights that are 0 count as saved, but zeros scattered over a kernel "
+    "save no time without special kernels."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,8 @@ class LayerMacs:
         usage: Mean gate probability, or `None` for a layer without gates.
         open_ratio: Mean of the mask, or `None` for a layer without gates.
         gate_count: The number of gates.
+        theoretical: Whether `executed` counts single weights as saved that were pruned or never
+            there. Without special kernels that saves no time.
     """
 
     name: str
@@ -42,6 +48,7 @@ class LayerMacs:
     usage: float | None = None
     open_ratio: float | None = None
     gate_count: int = 0
+    theoretical: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +99,11 @@ class MacReport:
         return self.executed / self.dense if self.dense else 1.0
 
     @property
+    def theoretical(self) -> bool:
+        """Whether single weights count as saved in any layer, which by itself saves no time."""
+        return any(layer.theoretical for layer in self.layers)
+
+    @property
     def usage(self) -> float:
         """Mean gate probability over all gates of the model; 1 without gates."""
         return self._mean_over_gates("usage")
@@ -119,6 +131,7 @@ class MacReport:
             "relative_without_gates",
             "usage",
             "open_ratio",
+            "theoretical",
             "samples",
             "not_counted",
         )
@@ -131,19 +144,20 @@ class MacReport:
         text = io.StringIO()
         console = Console(file=text, width=100, color_system=None)
         console.print(self._table())
-        for note in self._notes():
+        for note in self.notes():
             console.print(note, highlight=False)
         return text.getvalue().rstrip()
 
     def _table(self):
         table = Table(title="MACs per sample", title_justify="left", show_footer=True)
+        mark = _mark(self)
         total = [
             "total",
             f"{self.dense:,}",
-            f"{self.expected:,.0f}",
-            f"{self.executed:,.0f}",
+            f"{self.expected:,.0f}{mark}",
+            f"{self.executed:,.0f}{mark}",
             f"{self.gates:,.0f}",
-            f"{self.relative:.3f}",
+            f"{self.relative:.3f}{mark}",
             f"{self.open_ratio:.3f}",
         ]
         heads = ("layer", "dense", "expected", "executed", "gates", "relative", "open ratio")
@@ -155,8 +169,11 @@ class MacReport:
             table.add_row(*_cells(layer))
         return table
 
-    def _notes(self):
+    def notes(self) -> list[str]:
+        """Give the sentences that stand under the table."""
         notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
+        if self.theoretical:
+            notes.append(THEORETICAL)
         if self.samples is None and any(layer.gate_count for layer in self.layers):
             notes.append(
                 "Input-dependent gates by the means of the last training batch; pass `x` for masks."
@@ -168,15 +185,21 @@ class MacReport:
         return notes
 
 
+def _mark(counted):
+    """Give the mark of the numbers of a layer or report that are theoretical."""
+    return "*" if counted.theoretical else ""
+
+
 def _cells(layer):
     relative = (layer.executed + layer.gates) / layer.dense if layer.dense else None
+    mark = _mark(layer)
     return (
         layer.name,
         f"{layer.dense:,}",
-        f"{layer.expected:,.0f}",
-        f"{layer.executed:,.0f}",
-        f"{layer.gates:,.0f}" if layer.gate_count else "",
-        "" if relative is None else f"{relative:.3f}",
+        f"{layer.expected:,.0f}{mark}",
+        f"{layer.executed:,.0f}{mark}",
+        f"{layer.gates:,.0f}" if layer.gate_count or layer.gates else "",
+        "" if relative is None else f"{relative:.3f}{mark}",
         "" if layer.open_ratio is None else f"{layer.open_ratio:.3f}",
     )
 
@@ -186,8 +209,9 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
 
     A closed unit saves its own column in its layer, if its gate was decided from the layer's
     input, and its row in the layer that consumes it. Executed MACs are averaged over the samples
-    of `x`. A layer that no rule covers is listed by name. A layer of your own can state its cost
-    in a method `cost(inputs)`, as the layers of this package do.
+    of `x`. Single weights that a pruned or sparse layer does not keep count as saved, and the table
+    marks this as theoretical. A layer that no rule covers is listed by name. A layer of your own
+    can state its cost in a method `cost(inputs)`, as the layers of this package do.
 
     Args:
         model: A built Sequential or Functional Keras model; models inside it are followed.
@@ -284,6 +308,7 @@ class _Averages:
             usage=self.usage[name] / self.samples if gate else None,
             open_ratio=self.open_ratio[name] / self.samples if gate else None,
             gate_count=gate.gates if gate else 0,
+            theoretical=any(product.theoretical for product in own),
         )
 
     def _mean(self, sums, products):

@@ -18,13 +18,9 @@ from keras_dynamicgate.gating.cost import (
     ReshapedOpen,
     both,
     either,
+    per_channel,
     positions,
 )
-
-
-def per_channel(flow):
-    """Give what is open if it is the same at all positions, else `None`: all of it."""
-    return None if flow.open is None or flow.open.per_position else flow.open
 
 
 def dense(layer, flows, shape):

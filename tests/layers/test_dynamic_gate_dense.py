@@ -7,6 +7,7 @@ from harness import check_layer, gradient
 from keras import ops
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.baselines import MagnitudePrunedDense, RigLDense
 
 X = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
 
@@ -160,3 +161,42 @@ def test_one_network_object_serves_two_layers_with_weights_of_their_own():
     one.build((None, 64))
     other.build((None, 64))
     assert one.gate.network.up_kernel is not other.gate.network.up_kernel
+
+
+@pytest.mark.parametrize("dense_class", [keras.layers.Dense, MagnitudePrunedDense, RigLDense])
+def test_given_layer_is_gated_in_place_of_a_new_dense(dense_class):
+    dense = dense_class(4, activation="relu", name="mine")
+    layer = kdg.DynamicGateDense(4, dense=dense, gate="static", block_size=2)
+    outputs = numpy(layer(X))
+    np.testing.assert_array_equal(outputs, numpy(dense(X)))
+    layer.gate.network.scaled_bias.assign([-1.0, 1.0])
+    np.testing.assert_array_equal(numpy(layer(X)), outputs * [0, 0, 1, 1])
+    assert layer.activation is keras.activations.relu
+    np.testing.assert_array_equal(numpy(layer.kernel), numpy(dense.kernel))
+    clone = kdg.DynamicGateDense.from_config(layer.get_config())
+    assert type(clone.dense) is dense_class
+    assert clone.get_config() == layer.get_config()
+
+
+def test_given_layer_without_a_gate_does_what_it_does_by_itself():
+    dense = RigLDense(4)
+    np.testing.assert_array_equal(
+        numpy(kdg.DynamicGateDense(4, dense=dense, gate=None)(X)), numpy(dense(X))
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dense": "relu"}, r"`dense` must be a layer like `keras.layers.Dense`.*dense='relu'"),
+        ({"dense": keras.layers.Flatten()}, r"`dense` must be a layer like `keras.layers.Dense`"),
+        ({"dense": keras.layers.Dense(5)}, r"as many units as `units` says.*units=4.*units=5"),
+        (
+            {"dense": keras.layers.Dense(4), "activation": "relu", "use_bias": False},
+            r"Arguments `activation`, `use_bias` exclude `dense`: give them to the layer",
+        ),
+    ],
+)
+def test_given_layer_that_cannot_be_gated_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        kdg.DynamicGateDense(4, **arguments)

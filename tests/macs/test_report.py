@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.baselines import MagnitudePrunedDense, RigLDense
+from keras_dynamicgate.gating.cost import Flow
 
 LAYERS = {"gate": "static", "block_size": 1}
 
@@ -305,6 +307,61 @@ def test_token_gates_reach_a_flattened_layer():
     assert report.executed == 15
 
 
+def test_sparse_layers_count_the_weights_that_they_keep_and_say_that_this_is_theoretical():
+    layer = MagnitudePrunedDense(3, name="sparse")
+    model = keras.Sequential([keras.Input((5, 2)), layer, layers.Dense(4)])
+    full = kdg.count_macs(model)
+    assert (full.executed, full.theoretical) == (5 * 6 + 5 * 12, False)
+    assert "theoretical" not in str(full)
+    layer.keep(np.array([[1, 0, 0], [1, 0, 1]], "bool"))
+    report = kdg.count_macs(model)
+    assert [layer.executed for layer in report.layers] == [5 * 3, 5 * 12]
+    assert [layer.theoretical for layer in report.layers] == [True, False]
+    assert report.relative == pytest.approx(75 / 90)
+    assert report.to_dict()["theoretical"] is True
+    assert "15*" in str(report)
+    assert "* theoretical: single weights that are 0" in str(report)
+
+
+@pytest.mark.filterwarnings("ignore:The gate network")
+def test_gated_sparse_layer_executes_the_kept_weights_between_open_inputs_and_open_units():
+    sparse = RigLDense(2)
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            kdg.DynamicGate(gate="linear"),
+            kdg.DynamicGateDense(2, dense=sparse, gate="linear", block_size=1),
+        ]
+    )
+    sparse.kept.assign([[True, False], [True, True]])
+    for layer in model.layers:
+        layer.gate.network.kernel.assign([[2, 0], [0, 2]])
+        layer.gate.network.scaled_bias.assign([-0.1, -0.1])
+    # Sample 1 opens input 1 and unit 1, whose weight is kept; sample 2 opens input 2 and unit 2,
+    # likewise; sample 3 opens everything, of which 3 weights are kept.
+    report = kdg.count_macs(model, np.array([[1, 0], [0, 1], [1, 1]], "float32"))
+    assert report.layers[1].executed == pytest.approx((1 + 1 + 3) / 3)
+    assert report.layers[1].theoretical
+
+
+def test_average_cost_of_sparse_layers_takes_the_kept_share_as_a_factor():
+    product = kdg.macs.Product(8, kept=np.array([[1, 0], [1, 1]]))
+    assert product.executed_on_average({}) == 6.0
+    assert product.executed({}) == 6.0
+
+
+def test_token_gates_meet_sparse_weights_at_each_position():
+    sparse = MagnitudePrunedDense(2)
+    model = keras.Sequential([keras.Input((2, 2)), kdg.DynamicGate(gate="linear"), sparse])
+    network = model.layers[0].gate.network
+    network.kernel.assign([[2, 0], [0, 2]])
+    network.scaled_bias.assign([-0.1, -0.1])
+    sparse.keep(np.array([[1, 0], [1, 1]], "bool"))
+    # Input 1 has one weight: 1 at the first position, 1 + 2 at the second.
+    report = kdg.count_macs(model, np.array([[[1, 0], [1, 1]]], "float32"))
+    assert report.executed == 4
+
+
 def test_models_inside_models_are_followed():
     inner = keras.Sequential(
         [keras.Input((20,)), kdg.DynamicGateDense(4, "relu", **LAYERS)], name="inner"
@@ -418,3 +475,65 @@ def test_no_samples_are_refused():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     with pytest.raises(ValueError, match=r"`x` must hold at least one sample"):
         kdg.count_macs(model, np.ones((0, 4)))
+
+
+def gated_convolutions(**arguments):
+    """Give 3x3 convolutions of 6x6 to 4x4, pooled to 2x2, and to 1 position, both gated."""
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            kdg.DynamicGateConv2D(4, 3, activation="relu", block_size=2, **arguments),
+            layers.MaxPooling2D(),
+            kdg.DynamicGateConv2D(4, 2, block_size=2, **arguments),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+
+
+def test_closed_channels_save_their_filters_and_what_consumes_them_through_pooling():
+    model = gated_convolutions(gate="static")
+    close(model.layers[0], [1, -1])
+    close(model.layers[2], [-1, 1])
+    report = kdg.count_macs(model)
+    # Half of 16 positions x 9 x 2 x 4, a quarter of 4 x 4 x 4, half of 4 x 3.
+    assert [layer.dense for layer in report.layers] == [1152, 64, 12]
+    assert [layer.executed for layer in report.layers] == [576, 16, 6]
+
+
+@pytest.mark.filterwarnings("ignore:The gate network")
+def test_channel_gates_are_counted_for_each_sample_and_read_only_open_channels():
+    model = gated_convolutions(gate="linear", estimator="threshold")
+    first, second = model.layers[0].gate.network, model.layers[2].gate.network
+    # The first gate is open in the first sample alone, all others are always open.
+    first.kernel.assign([[2.0, 0], [0, 0]])
+    first.scaled_bias.assign([-0.1, 1])
+    second.kernel.assign(np.zeros((4, 2)))
+    second.scaled_bias.assign([1, 1])
+    x = np.stack([np.ones((6, 6, 2)), np.zeros((6, 6, 2))]).astype("float32")
+    report = kdg.count_macs(model, x)
+    # Means of 1 and 1/2 of everything that the first gates decide.
+    assert [layer.executed for layer in report.layers] == [0.75 * 1152, 0.75 * 64, 12]
+    assert [layer.gates for layer in report.layers] == [2 * 2, 0.75 * 4 * 2, 0]
+
+
+def test_channel_gates_in_groups_save_filters_and_no_rows():
+    model = keras.Sequential(
+        [
+            keras.Input((1, 1, 4)),
+            kdg.DynamicGate(),
+            kdg.DynamicGateConv2D(4, 1, groups=2, **LAYERS),
+        ]
+    )
+    close(model.layers[0], [1, 1, -1, -1])
+    close(model.layers[1], [1, -1, -1, -1])
+    assert kdg.count_macs(model).executed == 8 / 4
+
+
+def test_channels_first_save_their_own_filters():
+    layer = kdg.DynamicGateConv2D(4, 1, data_format="channels_first", **LAYERS)
+    layer.build((None, 2, 3, 3))
+    close(layer, [1, -1, -1, -1])
+    (product,), output = layer.cost(Flow((2, 3, 3)))
+    assert (product.macs, output.shape, output.open) == (72, (4, 3, 3), None)
+    assert product.executed({layer.gate: np.array([[1.0, 0, 0, 0]])}) == 18

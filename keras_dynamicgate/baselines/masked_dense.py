@@ -1,0 +1,156 @@
+"""A dense layer some of whose weights are not there: what the sparse baselines have in common."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.gating import checks
+from keras_dynamicgate.gating.activations import is_feature_wise
+from keras_dynamicgate.gating.cost import Flow, Product, positions
+
+
+class MaskedDense(keras.layers.Layer):
+    """Base class of the dense layers that keep a part of their weights; not for use by itself.
+
+    Which weights are kept is a non-trainable weight, so it is saved with the model, and a callback
+    can change it while a compiled model trains.
+
+    Attributes:
+        dense_gradient: Whether the weights that are not kept get their gradient, too. They then
+            move while the model trains, without any influence on it.
+        dense_kernel: Weight of shape `(features, units)`, the kernel with those that are not kept.
+        kept: Boolean weight of shape `(features, units)`, which weights are kept.
+    """
+
+    dense_gradient = False
+
+    def __init__(
+        self,
+        units,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        checks.positive_integer("units", units)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.bias = None
+        self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    @property
+    def kernel(self):
+        """The kernel, of shape `(features, units)`: exactly 0 where a weight is not kept."""
+        if not self.dense_gradient:
+            return _zero_elsewhere(self.dense_kernel, self.kept)
+        dense_kernel = ops.convert_to_tensor(self.dense_kernel)
+        zeros = ops.subtract(dense_kernel, ops.stop_gradient(dense_kernel))
+        return ops.where(ops.convert_to_tensor(self.kept), dense_kernel, zeros)
+
+    def build(self, input_shape):
+        shape = (input_shape[-1], self.units)
+        self.kept = self.add_weight(
+            name="kept", shape=shape, initializer=self.draw_kept, dtype="bool", trainable=False
+        )
+        regularizer = self.kernel_regularizer
+        self.dense_kernel = self.add_weight(
+            name="kernel",
+            shape=shape,
+            initializer=self.kernel_initializer,
+            regularizer=None if regularizer is None else _OfKept(regularizer, self.kept),
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.units,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: shape[0]})
+
+    def call(self, inputs):
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def draw_kept(self, shape, dtype="bool"):
+        """Give which weights a new layer keeps: all."""
+        return ops.ones(shape, dtype)
+
+    def keep(self, kept):
+        """Set which weights are kept. Those that are new begin at 0.
+
+        Args:
+            kept: Boolean array of shape `(features, units)`.
+        """
+        self.dense_kernel.assign(_zero_elsewhere(self.kernel, kept))
+        self.kept.assign(kept)
+
+    def to_dense(self):
+        """Make an ordinary `keras.layers.Dense` with the same outputs and zeros in its kernel."""
+        dense = keras.layers.Dense.from_config(MaskedDense.get_config(self))
+        dense.build((None, self.dense_kernel.shape[0]))
+        weights = [self.kernel] if self.bias is None else [self.kernel, self.bias]
+        dense.set_weights([ops.convert_to_numpy(weight) for weight in weights])
+        return dense
+
+    def cost(self, inputs: Flow):
+        """State for the MAC count what one sample costs: the weights that are kept."""
+        shape = (*inputs.shape[:-1], self.units)
+        macs = positions(shape) * inputs.shape[-1] * self.units
+        product = Product(macs, inputs.open, kept=np.asarray(ops.convert_to_numpy(self.kept)))
+        # An activation across units, such as softmax, needs all of them.
+        own_columns = is_feature_wise(self.activation)
+        return [product], Flow(shape, producers=(product,) if own_columns else ())
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+        }
+
+
+class _OfKept(keras.regularizers.Regularizer):
+    """A regularizer of the kept weights alone."""
+
+    def __init__(self, regularizer, kept):
+        self.regularizer = regularizer
+        self.kept = kept
+
+    def __call__(self, kernel):
+        return self.regularizer(_zero_elsewhere(kernel, self.kept))
+
+
+def _zero_elsewhere(kernel, kept):
+    kernel = ops.convert_to_tensor(kernel)
+    return ops.where(ops.convert_to_tensor(kept), kernel, ops.zeros_like(kernel))
