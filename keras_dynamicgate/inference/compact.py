@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_dynamicgate.baselines.experts import MixtureOfExperts
 from keras_dynamicgate.inference.compaction.calibration import calibrate
 from keras_dynamicgate.inference.compaction.liveness import analyse
 from keras_dynamicgate.inference.compaction.rebuild import rebuild
@@ -19,6 +20,7 @@ def compact(model, x_calibration=None, *, batch_size=256) -> keras.Model:
     cannot help computing or getting, such as pixels of its input, are left out with one `take`.
     A closed unit that an activation or a `BatchNormalization` turns into another constant goes
     into the next bias. What cannot be removed safely stays: see `compact_with_report`.
+    Layers with sparse weights become ordinary ones with zeros in their kernels.
 
     Layers whose gates depend on the input stay gated, and the model then needs this package to
     load. With `x_calibration`, their blocks that no sample opens are removed, and where all others
@@ -85,4 +87,5 @@ def compact_with_report(
     steps = Steps(model, calibration)
     analyse(steps.steps, steps.outputs)
     small = rebuild(model, steps)
-    return small, make_report(model, small, steps, lambda layer: isinstance(layer, GatedLayer))
+    gated = (GatedLayer, MixtureOfExperts)
+    return small, make_report(model, small, steps, lambda layer: isinstance(layer, gated))

@@ -30,8 +30,8 @@ class InferenceEngine:
     Args:
         model: A built Sequential or linear Functional model in float32 of `Dense`, `DynamicGate`,
             `DynamicGateDense`, `DynamicGateMLP`, activation, `BatchNormalization`,
-            `LayerNormalization`, `Dropout` and `Flatten` layers, with at least one
-            input-dependent gate.
+            `LayerNormalization`, `Rescaling`, `Dropout` and `Flatten` layers, with at least one
+            input-dependent gate. Sparse weights of `baselines` run as zeros.
         threads: Integer, the threads that one call may use. Defaults to `None`: all cores that
             the process may use.
 

@@ -122,6 +122,8 @@ def add_unit_wise(planner, layer, tensor):
         return _activate(planner, tensor, "softmax", 0.0)
     if kind is layers.BatchNormalization:
         return _batch_normalization(planner, layer, tensor)
+    if kind is layers.Rescaling:
+        return _affine(planner, tensor, layer.scale, layer.offset)
     if kind is layers.LayerNormalization:
         return _layer_normalization(planner, layer, tensor)
     raise cannot_run(layer, "")
@@ -151,9 +153,6 @@ def _activate(planner, tensor, name, slope):
 def _batch_normalization(planner, layer, tensor):
     if layer.axis not in (-1, len(tensor.positions) + 1):
         raise cannot_run(layer, f" on axis {layer.axis}")
-    tensor = planner.opened(tensor)
-    if not tensor.layout.is_complete:
-        tensor = planner.expanded(tensor)
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
     # As Keras does it: scale and shift first, in float32.
     scale = 1.0 / np.sqrt(variance + np.float32(layer.epsilon))
@@ -162,6 +161,18 @@ def _batch_normalization(planner, layer, tensor):
     shift = -mean * scale
     if layer.beta is not None:
         shift = shift + weight(layer.beta)
+    return _affine(planner, tensor, scale, shift)
+
+
+def _affine(planner, tensor, scale, shift):
+    """Add the step that multiplies each feature by a scale and adds a shift."""
+    tensor = planner.opened(tensor)
+    if not tensor.layout.is_complete:
+        tensor = planner.expanded(tensor)
+    scale, shift = (
+        np.ascontiguousarray(np.broadcast_to(each, (tensor.features,)), "float32")
+        for each in (scale, shift)
+    )
     planner.plan.steps.append(
         steps.Affine(tensor.buffer, tensor.layout.rows_of(scale), tensor.layout.rows_of(shift))
     )

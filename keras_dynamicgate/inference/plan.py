@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.inference import gate_steps, layer_steps, steps
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
@@ -13,8 +14,8 @@ from keras_dynamicgate.macs import graph
 
 REMEDY = (
     "The engine runs chains of Dense, DynamicGate, DynamicGateDense, DynamicGateMLP, activation, "
-    "BatchNormalization, LayerNormalization, Dropout and Flatten layers. Run this model with "
-    "`model.predict`, or give the engine a model of the part that is such a chain"
+    "BatchNormalization, LayerNormalization, Rescaling, Dropout and Flatten layers. Run this "
+    "model with `model.predict`, or give the engine a model of the part that is such a chain"
 )
 
 
@@ -103,7 +104,7 @@ class Planner:
         if isinstance(layer, DynamicGate):
             return gate_steps.add_gate(self, layer, tensor)
         tensor = self.loaded(tensor)
-        if type(layer) is keras.layers.Dense:
+        if type(layer) is keras.layers.Dense or isinstance(layer, MaskedDense):
             return layer_steps.add_dense(self, layer, tensor)
         if isinstance(layer, DynamicGateDense):
             return gate_steps.add_gated_dense(self, layer, tensor)

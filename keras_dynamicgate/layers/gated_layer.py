@@ -72,6 +72,10 @@ class GatedLayer(keras.layers.Layer):
                 stacklevel=2,
             )
 
+    def gate_inputs(self, inputs):
+        """Give what the gate network sees of the layer's inputs."""
+        return inputs
+
     @property
     def dense_layers(self):
         """The Keras layers inside, which quantization works on."""

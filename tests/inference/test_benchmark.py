@@ -1,4 +1,4 @@
-"""What the benchmark reports and how its command fails; no time is tested."""
+"""What the benchmark reports; no time is tested."""
 
 import json
 
@@ -8,7 +8,6 @@ import pytest
 from keras import layers
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate import cli
 from keras_dynamicgate.inference.benchmark import benchmark, measure
 from keras_dynamicgate.inference.benchmark_report import BenchmarkReport, Timing
 from keras_dynamicgate.inference.dense_reference import dense_reference
@@ -95,57 +94,3 @@ def test_batch_sizes_must_be_positive_integers(x, sizes):
 def test_no_samples_are_refused(x):
     with pytest.raises(ValueError, match="at least one sample"):
         benchmark(gated_model(), x[:0])
-
-
-@pytest.fixture
-def files(tmp_path, x):
-    gated_model().save(tmp_path / "model.keras")
-    np.save(tmp_path / "x.npy", x)
-    return str(tmp_path / "model.keras"), str(tmp_path / "x.npy")
-
-
-FAST = ["--batch-sizes", "1,2", "--seconds", "0", "--threads", "1"]
-
-
-def test_the_command_prints_a_table(files, capsys):
-    assert cli.main(["benchmark", files[0], "--data", files[1], *FAST]) == 0
-    output = capsys.readouterr().out
-    assert "engine" in output
-    assert "ratio to dense" in output
-
-
-def test_the_command_prints_json(files, capsys):
-    assert cli.main(["benchmark", files[0], "--data", files[1], *FAST, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert {timing["batch_size"] for timing in report["timings"]} == {1, 2}
-
-
-def test_the_command_names_a_file_that_it_cannot_read(files, tmp_path, capsys):
-    missing = str(tmp_path / "missing")
-    assert cli.main(["benchmark", files[0], "--data", missing + ".npy"]) == 2
-    assert "missing.npy" in capsys.readouterr().err
-    assert cli.main(["benchmark", missing + ".keras", "--data", files[1]]) == 2
-    assert "missing.keras" in capsys.readouterr().err
-    assert cli.main(["benchmark", files[1], "--data", files[1]]) == 2
-    assert "cannot load the model" in capsys.readouterr().err
-
-
-def test_the_command_refuses_data_that_does_not_fit(files, tmp_path, capsys):
-    np.save(tmp_path / "x.npy", np.zeros((3, 5)))
-    assert cli.main(["benchmark", files[0], "--data", str(tmp_path / "x.npy"), *FAST]) == 2
-    assert "keras-dynamicgate:" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--batch-sizes", "1,x"],
-        ["--batch-sizes", "0"],
-        ["--threads", "-1"],
-    ],
-)
-def test_the_command_refuses_wrong_options(files, options, capsys):
-    with pytest.raises(SystemExit) as exit:
-        cli.main(["benchmark", files[0], "--data", files[1], *options])
-    assert exit.value.code == 2
-    assert "must be a positive integer" in capsys.readouterr().err

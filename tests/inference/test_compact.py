@@ -175,3 +175,38 @@ def test_a_branch_that_is_all_closed_disappears_from_a_concatenation():
     small = compact(model)
     assert units(small) == [2, 2]
     check_same(model, small)
+
+
+def test_channels_that_static_gates_close_are_gone_from_all_convolutions():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            kdg.DynamicGateConv2D(3, 3, padding="same", activation="relu", **STATIC),
+            layers.MaxPooling2D(),
+            kdg.DynamicGateConv2D(4, 2, **STATIC),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    scatter(model)
+    set_gates(model.layers[0], [1, 0, 1])
+    set_gates(model.layers[2], [0, 0, 1, 1])
+    small = compact(model)
+    assert [type(layer) for layer in small.layers[1:4:2]] == [layers.Conv2D, layers.Conv2D]
+    assert [tuple(layer.kernel.shape) for layer in small.layers[1:4:2]] == [
+        (3, 3, 2, 2),
+        (2, 2, 2, 2),
+    ]
+    assert tuple(small.layers[-1].kernel.shape) == (2 * 2 * 2, 2)
+    check_same(model, small)
+
+
+def test_a_convolution_without_gates_becomes_a_plain_one():
+    model = keras.Sequential(
+        [keras.Input((3, 3, 2)), kdg.DynamicGateConv2D(3, 2, gate=None), layers.Flatten()]
+    )
+    small = compact(model)
+    assert type(small.layers[1]) is layers.Conv2D
+    check_same(model, small)

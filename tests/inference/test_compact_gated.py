@@ -119,3 +119,42 @@ def test_calibration_needs_samples():
     model = gated_model(kdg.DynamicGateDense(6, gate="linear", block_size=2))
     with pytest.raises(ValueError, match="`x_calibration` must hold at least one sample"):
         compact(model, X[:0])
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_channels_go_from_convolutions_whose_gates_depend_on_the_input(padding):
+    model = keras.Sequential(
+        [
+            keras.Input((3, 3, 4)),
+            kdg.DynamicGate(),
+            layers.Activation("sigmoid"),
+            kdg.DynamicGateConv2D(6, 2, padding=padding, gate="linear", block_size=2),
+            kdg.DynamicGate(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if len(weight.shape) and weight.dtype == "float32":
+            weight.assign(rng.normal(size=weight.shape))
+    model.layers[0].gate.network.scaled_bias.assign([1.0, -1, 1, -1])
+    model.layers[3].gate.network.scaled_bias.assign([1.0, -1, -1, -1, 1, 1])
+    model.layers[2].gate.network.scaled_bias.assign([0.0, 0, 0])
+    x = rng.normal(size=(64, 3, 3, 4))
+    small, report = compact_with_report(model)
+    (layer,) = (layer for layer in small.layers if isinstance(layer, GatedLayer))
+    assert report.still_gated == [layer.name] == [model.layers[2].name]
+    # sigmoid(0) = 1/2 goes into the bias, but not beside the zeros of a padding.
+    assert tuple(layer.kernel.shape) == (2, 2, 2 if padding == "valid" else 4, 4)
+    np.testing.assert_allclose(run(small, x), run(model, x), atol=1e-5)
+
+
+def test_convolution_whose_gates_never_change_is_not_gated_any_more():
+    layer = kdg.DynamicGateConv2D(6, 1, gate="linear", block_size=2)
+    model = keras.Sequential([keras.Input((2, 2, 2)), layer, layers.Flatten(), layers.Dense(1)])
+    layer.gate.network.scaled_bias.assign([-9.0, 9.0, 9.0])
+    x = np.random.default_rng(0).normal(size=(5, 2, 2, 2)).astype("float32")
+    small, report = compact_with_report(model, x)
+    assert (report.still_gated, small.layers[1].filters) == ([], 4)
+    np.testing.assert_allclose(run(small, x), run(model, x), atol=1e-5)

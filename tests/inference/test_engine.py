@@ -107,6 +107,7 @@ MODELS = {
     ],
     "static gates, too": lambda: [
         keras.Input((6, 5)),
+        layers.Rescaling(2.0, offset=-0.5),
         kdg.DynamicGate(top_k=3),
         layers.Flatten(),
         kdg.DynamicGateDense(16, "leaky_relu", gate="static", block_size=4, top_k=2),

@@ -4,7 +4,11 @@ from collections import Counter
 
 import keras
 
-from keras_dynamicgate.inference.compaction.gated_rules import GatedDense, GatedMLP
+from keras_dynamicgate.inference.compaction.gated_rules import (
+    GatedConv2D,
+    GatedDense,
+    GatedMLP,
+)
 from keras_dynamicgate.inference.compaction.merge_rules import (
     Concatenated,
     Mask,
@@ -25,6 +29,7 @@ from keras_dynamicgate.inference.compaction.unit_rules import (
     UnitWise,
 )
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs.rules import IDENTITIES, by_name
@@ -32,6 +37,7 @@ from keras_dynamicgate.macs.rules import IDENTITIES, by_name
 RULES = {
     StaticMask: Mask(),
     DynamicGate: Rule("its gates depend on its input"),
+    DynamicGateConv2D: GatedConv2D(),
     DynamicGateDense: GatedDense(),
     DynamicGateMLP: GatedMLP(),
     **by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),

@@ -6,9 +6,10 @@ import warnings
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.gating import networks
 from keras_dynamicgate.gating.activations import is_feature_wise
-from keras_dynamicgate.inference.compaction.product_rules import folded_constants
+from keras_dynamicgate.inference.compaction.product_rules import folded_constants, over_positions
 from keras_dynamicgate.inference.compaction.rule import Rule, at_least_one
 
 # By the type of a gate network: the kernels that lead linearly from its input to a bias, the weight
@@ -26,7 +27,7 @@ PARTS = {
 
 
 class Gated(Rule):
-    """What `DynamicGateDense` and `DynamicGateMLP` share: a gate network with fewer weights."""
+    """What the gated layers with weights share: a gate network with fewer weights."""
 
     def refusal(self, step):
         network = step.operation.gate.network
@@ -34,11 +35,18 @@ class Gated(Rule):
             return f"its gate network is a {type(network).__name__}, of unknown structure"
         if any(layer.quantization_mode is not None for layer in step.operation.dense_layers):
             return "it is quantized"
+        sparse = [layer for layer in step.operation.dense_layers if isinstance(layer, MaskedDense)]
+        if sparse:
+            return f"the layer that it gates is a {type(sparse[0]).__name__}"
         return None
 
-    def wants(self, step):
+    def foldable(self, step):
+        """Tell which inputs are constant and act as a bias."""
         slot, first = step.inputs[0], step.operation.dense_layers[0]
-        return [at_least_one(~slot.known if first.use_bias else slot.constants != 0)]
+        return slot.known if first.use_bias else slot.constants == 0
+
+    def wants(self, step):
+        return [at_least_one(~self.foldable(step))]
 
     def stays(self, step):
         slot = step.inputs[0]
@@ -110,17 +118,20 @@ def _numpy(weight):
 
 
 def _fill_dense(layer, operation, step, inputs, outputs):
-    """Give an inner `Dense` the rows and columns that are left, constant inputs in its bias."""
+    """Give an inner layer the rows and columns that are left, constant inputs in its bias."""
     kernel = _numpy(operation.kernel)
-    weights = [kernel[inputs][:, outputs]]
+    weights = [kernel[..., inputs, :][..., outputs]]
     if operation.use_bias:
-        folded = folded_constants(step, kernel) if inputs is step.wants[0] else 0.0
+        is_first = inputs is step.wants[0]
+        folded = folded_constants(step, over_positions(kernel)) if is_first else 0.0
         weights.append((_numpy(operation.bias) + folded)[outputs])
     layer.set_weights(weights)
 
 
 class GatedDense(Gated):
     """`DynamicGateDense`: whole blocks go that are not needed or never open."""
+
+    size = "units"
 
     def open_gates(self, step):
         return step.outputs[0].kept.reshape(step.may_open.size, -1).any(axis=1)
@@ -137,11 +148,32 @@ class GatedDense(Gated):
 
     def build(self, step, args, kwargs, layers):
         kept = step.outputs[0].kept
-        layer = self.shrunk_layer(step, layers, {"units": int(kept.sum()), "lora_rank": None})
+        changes = {self.size: int(kept.sum()), "lora_rank": None}
+        layer = self.shrunk_layer(step, layers, changes)
         outputs = _call(layer, *args)
-        _fill_dense(layer.dense, step.operation.dense, step, step.wants[0], kept)
+        (new,), (old,) = layer.dense_layers, step.operation.dense_layers
+        _fill_dense(new, old, step, step.wants[0], kept)
         self.fill_gate(step, layer.gate)
         return outputs
+
+
+class GatedConv2D(GatedDense):
+    """`DynamicGateConv2D`: the same with channels, whose mean is what its gate network sees."""
+
+    size = "filters"
+
+    def refusal(self, step):
+        if step.operation.data_format != "channels_last":
+            return "its channels are not on the last axis"
+        if step.operation.conv.groups != 1:
+            return "it works in groups of channels"
+        return super().refusal(step)
+
+    def foldable(self, step):
+        # Padding puts zeros beside a constant: at the border its sum is another one.
+        if step.operation.conv.padding != "valid":
+            return step.inputs[0].constants == 0
+        return super().foldable(step)
 
 
 class GatedMLP(Gated):

@@ -37,7 +37,7 @@ class Product(Rule):
         if not self.foldable(step).all():
             return super().constants(step)
         kernel, bias = _weights(layer)
-        return [image(layer.activation, slot.constants @ _over_positions(kernel) + bias)]
+        return [image(layer.activation, slot.constants @ over_positions(kernel) + bias)]
 
     def wants(self, step):
         return [at_least_one(~self.foldable(step))]
@@ -59,7 +59,7 @@ class Product(Rule):
     def build(self, step, args, kwargs, layers):
         operation, kept = step.operation, step.outputs[0].kept
         kernel, bias = _weights(operation)
-        folded = bias + folded_constants(step, _over_positions(kernel))
+        folded = bias + folded_constants(step, over_positions(kernel))
         use_bias = operation.use_bias or bool(np.any(folded[kept]))
         size = "filters" if "filters" in operation.get_config() else "units"
         layer, _ = layers.copy(step, {size: int(kept.sum()), "use_bias": use_bias, **WITHOUT_LORA})
@@ -85,7 +85,8 @@ def _weights(layer):
     return kernel, bias.astype("float64")
 
 
-def _over_positions(kernel):
+def over_positions(kernel):
+    """Sum a kernel over the positions of its window, for inputs that are alike everywhere."""
     return kernel.sum(axis=tuple(range(kernel.ndim - 2)))
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.inference.compaction.calibration import gate_state
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs import graph
@@ -124,6 +126,7 @@ class Steps:
     def __init__(self, model, calibration=None):
         self.calibration = calibration
         self.steps: list[Step] = []
+        self._ordinary: dict[int, keras.layers.Dense] = {}
         tensors = graph.functional(model).inputs
         self.inputs = [_slot_like(tensor) for tensor in tensors]
         self.input_names = [tensor._keras_history.operation.name for tensor in tensors]
@@ -166,6 +169,9 @@ class Steps:
 
     def add(self, operation, name, args, kwargs, outputs, may_open=None):
         """Add a step and give its (first) output."""
+        if isinstance(operation, MaskedDense):
+            # Weights that are not kept are plain zeros from now on.
+            operation = self._ordinary.setdefault(id(operation), operation.to_dense())
         self.steps.append(Step(operation, name, args, kwargs, outputs, may_open))
         return outputs[0]
 
@@ -207,11 +213,15 @@ def _dynamic_gate(steps, layer, name, slot, output):
     return slot
 
 
-def _dynamic_gate_dense(steps, layer, name, slot, output):
+def _gated_product(steps, layer, name, slot, output):
+    product = layer.dense_layers[0]
     if layer.gate is None:
-        return steps.add(layer.dense, name, (slot,), {}, [output])
+        return steps.add(product, name, (slot,), {}, [output])
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        # Masks and slots are of the last axis.
+        return steps.add(layer, name, (slot,), {}, [output])
     may_open, fixed = gate_state(layer.gate, steps.calibration)
-    operation = layer.dense if fixed else layer
+    operation = product if fixed else layer
     slot = steps.add(operation, name, (slot,), {}, [output], None if fixed else may_open)
     if may_open.all():
         return slot
@@ -243,6 +253,7 @@ def _dynamic_gate_mlp(steps, layer, name, slot, output):
 # give the slot of its output.
 TAKE_APART = {
     DynamicGate: _dynamic_gate,
-    DynamicGateDense: _dynamic_gate_dense,
+    DynamicGateConv2D: _gated_product,
+    DynamicGateDense: _gated_product,
     DynamicGateMLP: _dynamic_gate_mlp,
 }

@@ -1,0 +1,122 @@
+"""Gates that start from what their layers do on data."""
+
+import contextlib
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.conversion.regression import rank_blocks
+from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.macs import graph
+
+BATCH_SIZE = 256
+
+# Enough to tell blocks apart, few enough to solve for a wide layer in a second.
+ROWS = 4096
+
+
+def check_data(model, data):
+    """Raise a `ValueError` unless calibration data fit the inputs of a model.
+
+    Args:
+        model: A built Sequential or Functional model.
+        data: The argument `calibration_data` of `gate_model`.
+    """
+    for name, tensor, array in _pairs(model, data):
+        shape = np.shape(array)
+        wanted = tuple(tensor.shape)[1:]
+        fits = len(shape) == len(wanted) + 1 and all(
+            size in (None, given) for size, given in zip(wanted, shape[1:], strict=True)
+        )
+        if not fits or shape[0] == 0:
+            sizes = ", ".join("any" if size is None else str(size) for size in wanted)
+            raise ValueError(
+                f"Argument `calibration_data` must have shape (samples, {sizes}) for input "
+                f"{name!r}, with at least one sample. Received: shape={shape}"
+            )
+        values = ops.convert_to_numpy(array)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            count = np.count_nonzero(~np.isfinite(values))
+            raise ValueError(
+                "Argument `calibration_data` must be finite. "
+                f"Received: {count} NaN or infinite values for input {name!r}"
+            )
+
+
+def _pairs(model, data):
+    """List the name and tensor of each input of a model with its data."""
+    inputs = graph.functional(model).inputs
+    names = [tensor._keras_history.operation.name for tensor in inputs]
+    arrays = keras.tree.flatten(data)
+    if isinstance(data, dict):
+        if isinstance(graph.functional(model).input, dict):
+            names = sorted(graph.functional(model).input)
+        arrays = [data[name] for name in names if name in data]
+    if len(arrays) != len(inputs) or (isinstance(data, dict) and len(data) != len(names)):
+        received = list(data) if isinstance(data, dict) else f"{len(arrays)} arrays"
+        raise ValueError(
+            f"Argument `calibration_data` must hold an array for each input of the model: {names}. "
+            f"Received: {received}"
+        )
+    return list(zip(names, inputs, arrays, strict=True))
+
+
+def start_from_data(model, layers, data):
+    """Run a model on data and let the gates of some of its layers start from what these do.
+
+    Args:
+        model: A model whose gates are all open.
+        layers: List of the gated layers in it.
+        data: Inputs as for `model.predict`.
+    """
+    data = keras.tree.map_structure(ops.convert_to_numpy, data)
+    batches = -(-len(keras.tree.flatten(data)[0]) // BATCH_SIZE)
+    rows = max(1, ROWS // batches)
+    heard: dict = {layer: [] for layer in layers}
+
+    def hear(layer, inputs, outputs):
+        heard[layer].append(_measure(layer, inputs, outputs, rows))
+
+    with _listening(layers, hear):
+        for _ in record_batches(model, data, BATCH_SIZE, argument="calibration_data"):
+            pass
+    for layer, calls in heard.items():
+        inputs, norms = (np.concatenate(parts) for parts in zip(*calls, strict=True))
+        if not (np.isfinite(inputs).all() and np.isfinite(norms).all()):
+            raise ValueError(
+                f"Layer {layer.name!r} has inputs or outputs that are not finite on "
+                "`calibration_data`. Scale the data as in training, or check the model's weights. "
+                f"Received: calibration_data for model {model.name!r}"
+            )
+        rank_blocks(layer.gate, inputs, norms)
+
+
+@contextlib.contextmanager
+def _listening(layers, hear):
+    """Tell what goes into and comes out of layers of a model that runs eagerly."""
+    for layer in layers:
+        layer.call = functools.partial(_call_and_tell, layer, layer.call, hear)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _call_and_tell(layer, call, hear, inputs, **kwargs):
+    outputs = call(inputs, **kwargs)
+    hear(layer, inputs, outputs)
+    return outputs
+
+
+def _measure(layer, inputs, outputs, rows):
+    """Give what the gate network sees, and the root mean square of each block, in some rows."""
+    seen = ops.convert_to_numpy(layer.gate_inputs(inputs))
+    seen = seen.reshape(-1, seen.shape[-1])
+    chosen = np.unique(np.linspace(0, len(seen) - 1, rows).astype(int))
+    outputs = np.moveaxis(ops.convert_to_numpy(outputs), getattr(layer, "channel_axis", -1), -1)
+    blocks = outputs.reshape(len(seen), -1, layer.gate.gates, layer.block_size)[chosen]
+    norms = np.sqrt(np.square(blocks.astype("float64")).mean(axis=(1, 3)))
+    return seen[chosen].astype("float64"), norms

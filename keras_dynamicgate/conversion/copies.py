@@ -1,0 +1,127 @@
+"""A copy of a model that shares nothing with it, with other layers in the places of some."""
+
+import tempfile
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.macs import graph
+
+
+class ModelCopy:
+    """Copies a model layer by layer.
+
+    Args:
+        replacements: Dict from the `id` of a layer to the unbuilt layer that comes in its place.
+        input_gates: Dict from the `id` of a layer to an unbuilt layer that is put in front of it.
+    """
+
+    def __init__(self, replacements, input_gates):
+        self._replacements = replacements
+        self._input_gates = input_gates
+        self._layers = {}
+        self._models = {}
+
+    def copy(self, model):
+        """Give the copy of a built Sequential or Functional model, with the weights of the model.
+
+        Raises:
+            ValueError: If a layer cannot be copied, because its class has no complete config.
+        """
+        new = self._copy_model(model)
+        for old, other in self._layers.values():
+            if id(old) in self._replacements:
+                (product,) = other.dense_layers
+                product.kernel_initializer = old.kernel_initializer.clone()
+                _copy_state(old, product)
+            else:
+                for mine, its in zip(old._flatten_layers(), other._flatten_layers(), strict=True):
+                    _copy_state(mine, its)
+        # A frozen model freezes all that is in it, so the models come first, the outer ones last.
+        for old, other in (*reversed(self._models.values()), *self._layers.values()):
+            if other.trainable != old.trainable:
+                other.trainable = old.trainable
+        return new
+
+    def _copy_model(self, model):
+        if id(model) not in self._models:
+            copy = (
+                self._copy_sequential if isinstance(model, keras.Sequential) else self._copy_graph
+            )
+            self._models[id(model)] = (model, copy(model))
+        return self._models[id(model)][1]
+
+    def _copy_sequential(self, model):
+        (tensor,) = graph.functional(model).inputs
+        layers = [_copy_input(tensor)]
+        for layer in model.layers:
+            if id(layer) in self._input_gates:
+                layers.append(self._input_gates[id(layer)])
+            layers.append(self._copy_operation(layer))
+        return keras.Sequential(layers, name=model.name)
+
+    def _copy_graph(self, model):
+        inputs = [_copy_input(tensor).output for tensor in model.inputs]
+
+        def visit(operation, node, args, kwargs):
+            gate = self._input_gates.get(id(operation))
+            if gate is not None:
+                args, kwargs = keras.tree.map_structure(
+                    lambda leaf: gate(leaf) if isinstance(leaf, keras.KerasTensor) else leaf,
+                    (args, kwargs),
+                )
+            return keras.tree.flatten(self._copy_operation(operation)(*args, **kwargs))
+
+        outputs = graph.walk(model, inputs, visit)
+        return keras.Model(
+            keras.tree.pack_sequence_as(model.input, inputs),
+            keras.tree.pack_sequence_as(model.output, outputs),
+            name=model.name,
+        )
+
+    def _copy_operation(self, operation):
+        if graph.has_graph(operation):
+            return self._copy_model(operation)
+        if not isinstance(operation, keras.layers.Layer):
+            return type(operation).from_config(operation.get_config())
+        if id(operation) not in self._layers:
+            new = self._replacements.get(id(operation)) or _copy_layer(operation)
+            self._layers[id(operation)] = (operation, new)
+        return self._layers[id(operation)][1]
+
+
+def _copy_input(tensor):
+    return keras.layers.InputLayer.from_config(tensor._keras_history.operation.get_config())
+
+
+def _copy_layer(layer):
+    """Copy a layer without its weights."""
+    if isinstance(layer, keras.layers.Lambda):
+        # Its config may hold code, which Keras takes for a danger.
+        config = keras.layers.Layer.get_config(layer)
+        options = {"output_shape": layer._output_shape, "mask": layer.mask}
+        return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
+    try:
+        new = type(layer).from_config(layer.get_config())
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"Layer {layer.name!r} ({type(layer).__name__}) cannot be copied. Give its class a "
+            "method `get_config` that returns all constructor arguments. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    if layer.weights and layer.get_build_config():
+        # It may hold what the config does not, such as the quantization of layers inside.
+        new.build_from_config(layer.get_build_config())
+    return new
+
+
+def _copy_state(layer, new):
+    """Copy what a layer would write to a file: weights, statistics and vocabularies."""
+    store: dict = {}
+    layer.save_own_variables(store)
+    if store:
+        new.load_own_variables({key: ops.convert_to_numpy(store[key]) for key in store})
+    if hasattr(layer, "save_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            new.load_assets(folder)

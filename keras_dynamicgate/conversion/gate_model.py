@@ -1,0 +1,151 @@
+"""`gate_model`: a trained Keras model, ready to learn what it can leave out."""
+
+import keras
+
+from keras_dynamicgate.conversion.calibration import check_data, start_from_data
+from keras_dynamicgate.conversion.choice import choose, gated_layer
+from keras_dynamicgate.conversion.copies import ModelCopy
+from keras_dynamicgate.conversion.regression import open_all
+from keras_dynamicgate.conversion.survey import GATED, survey
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.macs import graph
+
+
+def gate_model(
+    model,
+    *,
+    layers=None,
+    gate="low_rank",
+    block_size="auto",
+    initial_open=0.99,
+    calibration_data=None,
+    input_gate=False,
+) -> keras.Model:
+    """Copy a trained model with gates on its layers: the same weights, the same outputs.
+
+    `Dense`, `Conv2D` and `EinsumDense` layers become `DynamicGateDense` and `DynamicGateConv2D`
+    layers of the same names; an `EinsumDense` only where it does what a `Dense` does. All gates
+    are open at the start, for every input, and so the outputs are those of the original. Then
+    train the copy for some epochs with a `MacBudget`.
+
+    Left as they are: the last layer before an output (activations aside) unless it is named,
+    layers of a single unit or with an activation across units such as softmax, quantized layers,
+    layers inside layers that are no models, and models without a graph of layers. A layer that is
+    called several times is gated once and keeps its places; `count_macs` and `MacBudget` do not
+    take such a model.
+
+    A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
+    zeros on and the next layer saves its rows as well; a `BatchNormalization` turns them into
+    another constant, and then the layer saves its own columns alone. Frozen layers stay frozen,
+    their gates, too.
+
+    Args:
+        model: A built Sequential or Functional model; models inside it are followed. It is not
+            changed.
+        layers: Which layers are gated: names (`"block/dense"` for a layer in an inner model;
+            `"dense"` finds it, too), types such as `keras.layers.Conv2D`, one or a list of them,
+            a function from a layer to a boolean, or a dict from names to gate arguments, such as
+            `{"dense": {"gate": "static", "block_size": 16}}`. Defaults to `None`: all that can be.
+        gate: Gate network as in `DynamicGateDense`. One of your own keeps the start it gives
+            itself. Defaults to `"low_rank"`.
+        block_size: Integer that divides the units of each gated layer, or `"auto"`. Defaults to
+            `"auto"`.
+        initial_open: Float between 0.5, the threshold, and 1, the gate probability that the gates
+            start around, each a little apart from the others. Defaults to 0.99.
+        calibration_data: Inputs as for `model.predict`, some hundred samples. With them, gates
+            start from a prediction of how large the output of their block is, so that the least
+            important ones close first; they still are all open on these samples. Defaults to
+            `None`: they start in a random order.
+        input_gate: Boolean, whether a static `DynamicGate` is put before each gated dense layer
+            that reads the inputs of the model. Defaults to `False`.
+
+    Returns:
+        A Sequential or Functional model, not compiled, that shares nothing with the original.
+
+    Raises:
+        ValueError: If the model is not built, is subclassed or has no layer to gate, if `layers`
+            matches nothing, or if an argument or `calibration_data` does not fit the model.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras.layers.Dense(256, activation="relu"),
+        ...     keras.layers.Dense(10, activation="softmax"),
+        ... ])
+        >>> gated = keras_dynamicgate.gate_model(model)
+        >>> [type(layer).__name__ for layer in gated.layers]
+        ['DynamicGateDense', 'Dense']
+        >>> x = np.ones((1, 64))
+        >>> bool(np.allclose(gated.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5))
+        True
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367)
+    """
+    if isinstance(model, keras.Model) and not graph.has_graph(model):
+        raise ValueError(
+            f"Model {model.name!r} is subclassed, so its layers cannot be exchanged from outside. "
+            "Use `keras_dynamicgate.DynamicGateDense` for `Dense` and `DynamicGateConv2D` for "
+            "`Conv2D` in its constructor. "
+            f"Received: model of type {type(model).__name__}"
+        )
+    candidates = survey(model)
+    chosen = choose(candidates, layers)
+    if not chosen:
+        raise _nothing_to_gate(model, candidates)
+    settings = {"gate": gate, "block_size": block_size, "initial_open": initial_open}
+    gated = {each: gated_layer(each, {**settings, **own}) for each, own in chosen.items()}
+    input_gates = _input_gates(gated, initial_open) if input_gate else {}
+    if calibration_data is not None:
+        check_data(model, calibration_data)
+    copies = ModelCopy({id(each.layer): layer for each, layer in gated.items()}, input_gates)
+    new = copies.copy(model)
+    new_layers = [*gated.values(), *input_gates.values()]
+    for layer in new_layers:
+        open_all(layer.gate)
+    if calibration_data is not None:
+        start_from_data(new, new_layers, calibration_data)
+    return new
+
+
+def _input_gates(gated, initial_open):
+    """Make the gates before the layers that read the model's inputs, by the `id` of the layer."""
+    gates = {
+        id(each.layer): DynamicGate(
+            initial_open=initial_open,
+            name=f"{each.layer.name}_input_gate",
+            dtype=each.layer.dtype_policy,
+        )
+        for each in gated
+        # The few channels of an image are hardly worth a gate.
+        if each.reads_inputs and not isinstance(each.layer, keras.layers.Conv2D)
+    }
+    if not gates:
+        raise ValueError(
+            "Argument `input_gate` must be `False` where no gated `Dense` or `EinsumDense` layer "
+            "reads the inputs of the model. Received: input_gate=True"
+        )
+    return gates
+
+
+def _nothing_to_gate(model, candidates):
+    """Make the error for a model in which no layer is chosen."""
+    reasons = {
+        each.name: each.refusal or "it is the head, or `layers` leaves it out"
+        for each in candidates
+    }
+    types = ", ".join(f"`{kind.__name__}`" for kind in GATED)
+    surveyed = [each.layer for each in candidates]
+    inside = [
+        layer.path
+        for layer in model._flatten_layers(include_self=False)
+        if type(layer) in GATED and all(layer is not each for each in surveyed)
+    ]
+    return ValueError(
+        f"Model {model.name!r} has no layer that could be gated. There must be one of the types "
+        f"{types} before the head, in the model itself or in a Sequential or Functional model "
+        "inside it. To gate a head, name it in `layers`. "
+        f"Received: a model with {reasons or 'none'}"
+        + (f", and out of reach inside other layers {inside}" if inside else "")
+    )

@@ -1,0 +1,136 @@
+"""Gate networks that predict from a layer's input which of its blocks matter."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.gating import networks
+
+# As a share of the mean eigenvalue: so little that it hardly biases well-determined directions.
+RIDGE = 0.1
+
+# Of the way from where gates start to where they close, the part that no gate enters at first.
+MARGIN = 0.25
+
+# The kernel that the logits come from, by the type of the gate network.
+LAST_KERNELS = {
+    networks.LinearGate: "kernel",
+    networks.LowRankGate: "up_kernel",
+    networks.MLPGate: "kernel",
+}
+
+
+def open_all(gate):
+    """Open all gates whatever the input, no two of them quite alike.
+
+    Gates that all start from the same logit close all at once when a budget presses on them.
+    """
+    name = LAST_KERNELS.get(type(gate.network))
+    if name is None:
+        return
+    kernel = getattr(gate.network, name)
+    kernel.assign(np.zeros(kernel.shape, "float32"))
+    spread = ops.convert_to_numpy(keras.random.uniform((gate.gates,), -1.0, 1.0))
+    _set_bias(gate, _initial_logit(gate) + (1.0 - MARGIN) * _room(gate) * spread)
+
+
+def rank_blocks(gate, inputs, norms):
+    """Start a gate so that all blocks are open and those that matter least will close first.
+
+    The logits become a linear prediction of the norms of the blocks, as far as the gate network
+    can express one; a static gate follows the mean norms.
+
+    Args:
+        gate: A built `Gate` on a gate network of this package.
+        inputs: Float array of shape `(rows, features)`, what the gate network sees.
+        norms: Float array of shape `(rows, gates)`, how far each block is from 0.
+    """
+    # One scale for all blocks: a block that is always small is to close before one that is not.
+    importance = (norms - norms.mean()) / (norms.std() or 1.0)
+    mean = importance.mean(axis=0)
+    if not gate.input_dependent:
+        _set_bias(gate, _initial_logit(gate) + _scale(gate, mean) * mean)
+        return
+    if type(gate.network) not in LAST_KERNELS:
+        return
+    centre = inputs.mean(axis=0)
+    inputs = inputs - centre
+    kernel = _ridge(inputs, importance - mean)
+    down, up = _factors(kernel, inputs, _rank(gate.network))
+    scores = mean + inputs @ down @ up
+    scale = _scale(gate, scores)
+    _set_kernels(gate.network, down, scale * up)
+    _set_bias(gate, _initial_logit(gate) + scale * (mean - centre @ down @ up))
+
+
+def _initial_logit(gate):
+    return _logit(gate, gate.initial_open)
+
+
+def _logit(gate, probability):
+    return gate.initial_temperature * math.log(probability / (1.0 - probability))
+
+
+def _room(gate):
+    """Give how far the logits may fall before a gate closes."""
+    return _initial_logit(gate) - _logit(gate, gate.initial_threshold)
+
+
+def _scale(gate, scores):
+    """Give the factor with which the lowest score still leaves its gate open."""
+    # Scores that hardly differ say little, and are not blown up.
+    return (1.0 - MARGIN) * _room(gate) / max(-scores.min(), 1.0)
+
+
+def _ridge(inputs, targets):
+    """Solve least squares with a penalty on the kernel, in whichever form is the smaller one."""
+    rows, features = inputs.shape
+    penalty = RIDGE * np.square(inputs).sum() / min(rows, features) + 1e-12
+    if rows < features:
+        gram = inputs @ inputs.T
+        return inputs.T @ np.linalg.solve(gram + penalty * np.eye(rows), targets)
+    gram = inputs.T @ inputs
+    return np.linalg.solve(gram + penalty * np.eye(features), inputs.T @ targets)
+
+
+def _rank(network):
+    if isinstance(network, networks.LowRankGate):
+        return network.chosen_rank
+    if isinstance(network, networks.MLPGate):
+        return network.hidden_units // 2
+    return network.gates
+
+
+def _factors(kernel, inputs, rank):
+    """Split a kernel into two of a rank that keep as much as they can of what it predicts."""
+    _, _, directions = np.linalg.svd(inputs @ kernel, full_matrices=False)
+    up = directions[:rank]
+    down = kernel @ up.T
+    # Both equally large, so that they learn equally fast.
+    norms = np.sqrt(np.linalg.norm(down, axis=0)) + 1e-12
+    return down / norms, up * norms[:, None]
+
+
+def _set_kernels(network, down, up):
+    """Write two factors into the weights of a gate network."""
+    if isinstance(network, networks.LinearGate):
+        network.kernel.assign(down @ up)
+    elif isinstance(network, networks.LowRankGate):
+        _fill(network.down_kernel, down)
+        _fill(network.up_kernel, up)
+    else:
+        # relu(u) - relu(-u) = u
+        _fill(network.hidden_kernel, np.concatenate([down, -down], axis=1))
+        _fill(network.kernel, np.concatenate([up, -up]))
+
+
+def _fill(weight, values):
+    """Write values into the first rows and columns of a weight, and zeros into the others."""
+    padding = [(0, size - filled) for size, filled in zip(weight.shape, values.shape, strict=True)]
+    weight.assign(np.pad(values, padding).astype("float32"))
+
+
+def _set_bias(gate, bias):
+    gate.network.scaled_bias.assign((bias / networks.BIAS_SCALE).astype("float32"))

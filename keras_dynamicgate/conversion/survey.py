@@ -1,0 +1,120 @@
+"""What a model is made of: the layers that can be gated, and where in the model they are."""
+
+import dataclasses
+import re
+
+import keras
+
+from keras_dynamicgate.gating.activations import is_feature_wise
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.macs import graph
+
+GATED = {
+    keras.layers.Dense: DynamicGateDense,
+    keras.layers.EinsumDense: DynamicGateDense,
+    keras.layers.Conv2D: DynamicGateConv2D,
+}
+
+# One contracted axis, the last, and one new one in its place: what `Dense` does.
+FEED_FORWARD = re.compile(r"(\.\.\.|[a-zA-Z]+)([a-zA-Z]),\2([a-zA-Z])->\1\3")
+
+
+@dataclasses.dataclass(eq=False)
+class Candidate:
+    """A layer of a type that can be gated.
+
+    Attributes:
+        name: String, the name of the layer, with the names of the models around it in front.
+        layer: The Keras layer.
+        refusal: String, the reason why it cannot be gated, or `None`.
+        reads_inputs: Whether no other layer with weights lies between it and the model's inputs.
+        is_head: Whether nothing but activations lies between it and an output of the model.
+    """
+
+    name: str
+    layer: keras.layers.Layer
+    refusal: str | None
+    reads_inputs: bool = True
+    is_head: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where a tensor comes from.
+
+    Attributes:
+        is_input: Whether only layers without weights have changed the model's inputs.
+        head: The `Candidate` whose output it is, but for activations, or `None`.
+    """
+
+    is_input: bool
+    head: Candidate | None = None
+
+
+def survey(model):
+    """List the layers of a model that are of a type that can be gated, in the order of the model.
+
+    Args:
+        model: A built Sequential or Functional model; models inside it are followed.
+
+    Returns:
+        List of `Candidate`. A layer that is called several times is listed once.
+    """
+    candidates: dict[int, Candidate] = {}
+    inputs = [Origin(is_input=True) for _ in graph.functional(model).inputs]
+    for origin in _follow(model, inputs, candidates, prefix=""):
+        if origin.head is not None:
+            origin.head.is_head = True
+    return list(candidates.values())
+
+
+def _follow(model, inputs, candidates, prefix):
+    def visit(operation, node, args, kwargs):
+        origins = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, Origin)]
+        name = prefix + operation.name
+        if graph.has_graph(operation):
+            return _follow(operation, origins, candidates, name + "/")
+        if type(operation) in GATED:
+            new = Candidate(name, operation, _refusal(operation))
+            candidate = candidates.setdefault(id(operation), new)
+            candidate.reads_inputs &= all(origin.is_input for origin in origins)
+            return [Origin(is_input=False, head=candidate)]
+        return [_pass_on(operation, origins)] * len(node.outputs)
+
+    return graph.walk(model, inputs, visit)
+
+
+def _pass_on(operation, origins):
+    """Give the origin of what an operation that cannot be gated makes of its inputs."""
+    if isinstance(operation, keras.layers.Normalization):
+        return origins[0]
+    if getattr(operation, "weights", None):
+        return Origin(is_input=False)
+    head = origins[0].head if len(origins) == 1 else None
+    return Origin(all(origin.is_input for origin in origins), head)
+
+
+def size(layer):
+    """Give the number of units or channels of a layer."""
+    return layer.kernel.shape[-1]
+
+
+def _refusal(layer):
+    if getattr(layer, "quantization_mode", None) is not None:
+        return "it is quantized; gate the model first and quantize it then"
+    if not is_feature_wise(layer.activation):
+        return "its activation works across units or is not one of Keras's"
+    if isinstance(layer, keras.layers.EinsumDense) and not _is_feed_forward(layer):
+        return f"its equation {layer.equation!r} is not that of a `Dense`"
+    if size(layer) < 2:
+        return "it has a single unit"
+    return None
+
+
+def _is_feed_forward(layer):
+    found = FEED_FORWARD.fullmatch(layer.equation.replace(" ", ""))
+    if found is None:
+        return False
+    lead, contracted, new = found.groups()
+    return contracted != new and not {contracted, new} & {*lead} and layer.bias_axes in (None, new)

@@ -1,0 +1,264 @@
+"""`DynamicGateConv2D`: a drop-in for `Conv2D` whose channels have gates."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.gating.activations import is_feature_wise
+from keras_dynamicgate.gating.cost import Flow, PooledOpen, Product, per_channel, positions
+from keras_dynamicgate.layers.gated_layer import GatedLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class DynamicGateConv2D(GatedLayer):
+    """A `keras.layers.Conv2D` that runs only the blocks of channels whose gates are open.
+
+    `activation(convolution(inputs) + bias)` is multiplied by the mask of its gates. A gate network
+    decides them once for each sample, from the mean of each input channel over all positions, so
+    that it costs next to nothing beside the convolution. A closed channel is exactly 0 at all
+    positions; it saves its own filter and its rows in the layer that consumes it, also through
+    pooling and `Flatten`. A `BatchNormalization` in between makes another constant of it, and then
+    only the filter is saved.
+
+    All arguments of `keras.layers.Conv2D` mean the same here. With `gate=None` the layer equals
+    `keras.layers.Conv2D` bit for bit.
+
+    Args:
+        filters: Positive integer, the number of output channels.
+        kernel_size: Integer or tuple of 2 integers, the size of the convolution window.
+        strides: Integer or tuple of 2 integers. Defaults to `(1, 1)`.
+        padding: `"valid"` or `"same"`. Defaults to `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `None`: that of the Keras
+            configuration.
+        dilation_rate: Integer or tuple of 2 integers. Defaults to `(1, 1)`.
+        groups: Positive integer, the groups of channels that are convolved by themselves.
+            Defaults to 1.
+        activation: Activation function or its name. Defaults to `None`, linear.
+        use_bias: Boolean. Defaults to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
+        bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the output, after the gates.
+        kernel_constraint: Constraint of the kernel.
+        bias_constraint: Constraint of the bias.
+        lora_rank: Integer, the rank of a LoRA on the kernel.
+        lora_alpha: Integer, the scale of the LoRA.
+        gate: `"static"`, `"linear"`, `"low_rank"`, `"mlp"`, a gate network such as
+            `LowRankGate(rank=8)`, or `None` for no gates. Defaults to `"low_rank"`.
+        block_size: Integer that divides `filters`, the neighbouring channels that share one gate,
+            or `"auto"`: the largest divisor of `filters` that is at most `filters / 32` and 128.
+            Defaults to `"auto"`.
+        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
+        threshold: Float between 0 and 1; gates open where their probability exceeds it.
+            Defaults to 0.5.
+        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
+        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
+            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
+            for ablations). Defaults to `"logistic"`.
+        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
+        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
+        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
+            added to the loss in training. Defaults to `None`.
+        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, height, width, channels)`.
+        training: Boolean, whether masks come from the estimator or are the deterministic ones.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
+        `data_format="channels_first"`
+
+    Output shape:
+        `(batch, new_height, new_width, filters)`, or `(batch, filters, new_height, new_width)`
+
+    Raises:
+        ValueError: If an argument is outside what is allowed.
+
+    Examples:
+        >>> layer = keras_dynamicgate.DynamicGateConv2D(64, 3, block_size=16, top_k=1)
+        >>> outputs = layer(keras.ops.ones((1, 8, 8, 32)))
+        >>> int(keras.ops.count_nonzero(outputs[0, 0, 0]))
+        16
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367)
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        groups=1,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        *,
+        lora_rank=None,
+        lora_alpha=None,
+        gate="low_rank",
+        block_size="auto",
+        temperature=1.0,
+        threshold=0.5,
+        top_k=None,
+        estimator="logistic",
+        initial_open=0.9,
+        min_open=0.0,
+        usage_regularizer=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            gate=gate,
+            block_size=block_size,
+            usage_regularizer=usage_regularizer,
+            gate_arguments={
+                "temperature": temperature,
+                "threshold": threshold,
+                "top_k": top_k,
+                "estimator": estimator,
+                "initial_open": initial_open,
+                "min_open": min_open,
+                "seed": seed,
+            },
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.conv = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            groups=groups,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.add_gate(filters)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    @property
+    def dense_layers(self):
+        """The Keras layers inside, which quantization works on."""
+        return [self.conv]
+
+    @property
+    def filters(self):
+        """The number of output channels."""
+        return self.conv.filters
+
+    @property
+    def data_format(self):
+        """`"channels_last"` or `"channels_first"`."""
+        return self.conv.data_format
+
+    @property
+    def activation(self):
+        """The activation function."""
+        return self.conv.activation
+
+    @property
+    def kernel(self):
+        """The kernel, of shape `(height, width, channels / groups, filters)`."""
+        return self.conv.kernel
+
+    @property
+    def bias(self):
+        """The bias, of shape `(filters,)`, or `None`."""
+        return self.conv.bias
+
+    def enable_lora(self, rank, **kwargs):
+        """Add a LoRA to the kernel, as `keras.layers.Conv2D.enable_lora` does."""
+        self.conv.enable_lora(rank, **kwargs)
+
+    @property
+    def channel_axis(self):
+        """The axis of inputs and outputs that holds the channels."""
+        return 3 if self.data_format == "channels_last" else 1
+
+    @property
+    def spatial_axes(self):
+        """The axes of inputs and outputs that hold the positions."""
+        return (1, 2) if self.data_format == "channels_last" else (2, 3)
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        channels = input_shape[self.channel_axis]
+        sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]
+        known = math.prod(size or 1 for size in sizes)
+        self.build_gate((input_shape[0], channels), known * self._macs_per_position(channels))
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={self.channel_axis: channels})
+
+    def call(self, inputs, training=False):
+        outputs = self.conv(inputs)
+        if self.gate is None:
+            return outputs
+        mask = self.gate(self.gate_inputs(inputs), training=training)
+        channels = ops.repeat(ops.cast(mask, outputs.dtype), self.block_size, axis=-1)
+        return ops.multiply(outputs, ops.expand_dims(channels, self.spatial_axes))
+
+    def gate_inputs(self, inputs):
+        # In float32, because a sum over many positions overflows float16.
+        return ops.mean(ops.cast(inputs, "float32"), axis=self.spatial_axes)
+
+    def compute_output_shape(self, input_shape):
+        return self.conv.compute_output_shape(input_shape)
+
+    def cost(self, inputs: Flow):
+        """State for the MAC count what one sample costs and which outputs are open."""
+        shape = self.compute_output_shape((1, *inputs.shape))[1:]
+        channels = inputs.shape[self.channel_axis - 1]
+        last = self.data_format == "channels_last"
+        inputs_open = per_channel(inputs) if last else None
+        pixels = positions(shape) if last else math.prod(shape[1:])
+        product = Product(
+            pixels * self._macs_per_position(channels),
+            inputs_open if self.conv.groups == 1 else None,
+        )
+        # An activation across channels, such as softmax, needs all of them, also the closed ones.
+        own_filters = is_feature_wise(self.activation)
+        output = Flow(shape, producers=(product,) if own_filters and last else ())
+        if self.gate is None:
+            return [product], output
+        opening = self.gate.opening((channels,))
+        if own_filters:
+            product.outputs = opening
+        # Descriptions are of the last axis.
+        output.open = opening if last else None
+        pooled = None if inputs_open is None else PooledOpen(inputs_open)
+        return [product, *self.gate.network.products((channels,), pooled)], output
+
+    def _macs_per_position(self, channels):
+        return math.prod(self.conv.kernel_size) * channels * self.filters // self.conv.groups
+
+    def get_config(self):
+        config = super().get_config()
+        conv = self.conv.get_config()
+        del conv["name"], conv["trainable"], conv["dtype"]
+        activity_regularizer = keras.regularizers.serialize(self.activity_regularizer)
+        return {**config, **conv, "activity_regularizer": activity_regularizer}
