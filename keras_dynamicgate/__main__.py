@@ -1,0 +1,7 @@
+"""`python -m keras_dynamicgate` is the command `keras-dynamicgate`."""
+
+import sys
+
+from keras_dynamicgate.cli import main
+
+sys.exit(main())

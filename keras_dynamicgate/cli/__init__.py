@@ -1,0 +1,47 @@
+"""The command `keras-dynamicgate`."""
+
+import argparse
+import sys
+
+import keras_dynamicgate
+from keras_dynamicgate.cli import benchmark, compact, compare, macs, report
+from keras_dynamicgate.cli.wrong_input import WrongInput
+
+COMMANDS = (macs, compact, benchmark, report, compare)
+WRONG_INPUT = 2
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Args:
+        arguments: List of strings. Defaults to `None`: those that the process was started with.
+
+    Returns:
+        Integer, the exit code: 0, or 2 where a file or an argument cannot be used.
+
+    Examples:
+        >>> main(["macs", "model.keras", "--data", "x.npy"])  # doctest: +SKIP
+        0
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except WrongInput as error:
+        print(f"keras-dynamicgate: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="keras-dynamicgate",
+        description="Tools for gated Keras models.",
+        epilog="The environment variable KERAS_BACKEND chooses tensorflow, jax or torch.",
+    )
+    version = f"%(prog)s {keras_dynamicgate.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,43 @@
+"""`keras-dynamicgate benchmark`: what a saved model saves in milliseconds."""
+
+from keras_dynamicgate.cli.arguments import add_command, add_data, positive, print_report
+from keras_dynamicgate.cli.files import load_array, load_model_for_one_array
+from keras_dynamicgate.cli.wrong_input import wrong_input
+
+
+def add(commands):
+    """Add the command to the parser."""
+    command = add_command(
+        commands,
+        "benchmark",
+        run,
+        "measure a model: dense, masked, compact and on the engine, side by side",
+    )
+    add_data(command, required=True)
+    command.add_argument(
+        "--batch-sizes",
+        type=_sizes,
+        default=(1, 8, 64, 256, 1024),
+        metavar="1,8,...",
+        help="batch sizes, separated by commas (default: 1,8,64,256,1024)",
+    )
+    command.add_argument("--threads", type=positive, help="threads of the engine (default: all)")
+    command.add_argument(
+        "--seconds", type=float, default=2.0, help="time for each batch size (default: 2)"
+    )
+
+
+def run(options):
+    """Run the command."""
+    data, model = load_array(options.data), load_model_for_one_array(options.model)
+    from keras_dynamicgate.inference.benchmark import benchmark
+
+    with wrong_input():
+        report = benchmark(
+            model, data, options.batch_sizes, threads=options.threads, seconds=options.seconds
+        )
+    print_report(report, options)
+
+
+def _sizes(text):
+    return tuple(positive(part.strip()) for part in text.split(","))

@@ -1,0 +1,39 @@
+"""`keras-dynamicgate compact`: a smaller file for the same outputs."""
+
+from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
+from keras_dynamicgate.cli.files import (
+    check_output,
+    load_array,
+    load_model,
+    load_model_for_one_array,
+)
+from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
+
+
+def add(commands):
+    """Add the command to the parser."""
+    command = add_command(
+        commands, "compact", run, "write a smaller model without the units that gates close"
+    )
+    add_output(command, "--out", "small.keras", "the smaller model")
+    add_data(
+        command,
+        "inputs to judge input-dependent gates by: what they never open is removed, too "
+        "(default: only what static gates close)",
+    )
+
+
+def run(options):
+    """Run the command."""
+    check_output(options.out, ".keras", options.force)
+    data = None if options.data is None else load_array(options.data)
+    model = load_model(options.model) if data is None else load_model_for_one_array(options.model)
+    from keras_dynamicgate.inference.compact import compact_with_report
+
+    with wrong_input():
+        small, report = compact_with_report(model, data)
+    try:
+        small.save(options.out)
+    except OSError as error:
+        raise WrongInput(f"cannot write {options.out!r}: {error}") from error
+    print_report(report, options, out=options.out)

@@ -1,0 +1,78 @@
+"""Reading what the user names and checking where output goes, with errors that name the file."""
+
+import json
+import os
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from keras_dynamicgate.cli.wrong_input import WrongInput
+
+
+def load_array(path, what="inputs"):
+    """Read one array of numbers from an `.npy` file."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise WrongInput(f"cannot read {what} from {path!r}: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise WrongInput(f"{path!r} must hold one array of numbers, saved with `numpy.save`")
+    return array
+
+
+def load_json(path):
+    """Read a JSON file."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongInput(f"cannot read JSON from {path!r}: {error}") from error
+
+
+def load_names(text):
+    """Read names, separated by commas, or the lines of the file that `text` names."""
+    if not os.path.isfile(text):
+        return [name.strip() for name in text.split(",")]
+    try:
+        return pathlib.Path(text).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise WrongInput(f"cannot read names from {text!r}: {error}") from error
+
+
+def load_model(path):
+    """Read a Keras model."""
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WrongInput(f"cannot load the model {path!r}: {error}") from error
+
+
+def load_model_for_one_array(path):
+    """Read a Keras model and check that it takes what an `.npy` file can hold."""
+    model = load_model(path)
+    # A subclassed model has no such list; what it takes shows when it runs.
+    inputs = getattr(model, "inputs", None) or [None]
+    if len(inputs) > 1:
+        raise WrongInput(
+            f"the model {path!r} takes {len(inputs)} inputs and `--data` gives one; use the "
+            "functions of `keras_dynamicgate` in Python for it"
+        )
+    return model
+
+
+def check_output(path, suffix, force):
+    """Check a file to write before the work begins, rather than lose the work.
+
+    Args:
+        path: The name of the file.
+        suffix: What the name has to end with.
+        force: Boolean, whether the file may exist.
+    """
+    file = pathlib.Path(path)
+    if file.suffix != suffix:
+        raise WrongInput(f"the name of the file to write must end with {suffix}, not {path!r}")
+    if not file.parent.is_dir():
+        raise WrongInput(f"cannot write {path!r}: there is no folder {str(file.parent)!r}")
+    if file.is_dir() or (file.exists() and not force):
+        raise WrongInput(f"{path!r} exists; name another file, or give --force to replace it")

@@ -1,0 +1,16 @@
+"""The error that the command line shows without a traceback."""
+
+import contextlib
+
+
+class WrongInput(Exception):
+    """What the user gave cannot be used; the message says why."""
+
+
+@contextlib.contextmanager
+def wrong_input():
+    """Turn the package's complaints about what the user gave into a `WrongInput`."""
+    try:
+        yield
+    except ValueError as error:
+        raise WrongInput(str(error)) from error

@@ -1,0 +1,92 @@
+"""Writing HTML without forgetting to escape: text becomes markup only through `element`."""
+
+import html
+
+VOID = ("meta", "img", "line", "rect", "circle", "polyline", "polygon", "path")
+
+
+class Markup(str):
+    """Text that is HTML already. Everything else is escaped where it enters a page."""
+
+
+def element(tag, *children, **attributes):
+    """Write an element.
+
+    Args:
+        tag: The name of the tag.
+        *children: `Markup`, other values, which are escaped, or `None`, which is left out.
+        **attributes: Values are escaped. An underscore in a name stands for a hyphen, one at its
+            end for nothing; `None` leaves the attribute out.
+
+    Returns:
+        `Markup`.
+
+    Examples:
+        >>> element("td", "<b>", class_="number")
+        '<td class="number">&lt;b&gt;</td>'
+    """
+    given = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    if tag in VOID:
+        return Markup(f"<{tag}{given}>" if tag in ("meta", "img") else f"<{tag}{given}/>")
+    return Markup(f"<{tag}{given}>{join(*children)}</{tag}>")
+
+
+def join(*children):
+    """Put markup and text, which is escaped, one after the other."""
+    return Markup("".join(_escape(child) for child in children if child is not None))
+
+
+def _escape(child):
+    return child if isinstance(child, Markup) else html.escape(str(child))
+
+
+def section(identifier, title, *children):
+    """Write a section of the page with its heading."""
+    heading = element("h2", title, id=f"{identifier}-title")
+    return element(
+        "section", heading, *children, id=identifier, aria_labelledby=f"{identifier}-title"
+    )
+
+
+def table(caption, heads, rows, foot=None):
+    """Write a table in a box of its own that scrolls, with the keyboard, too, where it is wide.
+
+    Args:
+        caption: What the table shows.
+        heads: The columns' heads.
+        rows: Rows of cells; the first cell of each is its head. A cell is `Markup` of a `td`, or
+            text or a number as text.
+        foot: A row below a line, or `None`.
+    """
+    head = element("tr", *(element("th", text, scope="col") for text in heads))
+    body = element("tbody", *map(_row, rows))
+    end = None if foot is None else element("tfoot", _row(foot))
+    content = element("table", element("caption", caption), element("thead", head), body, end)
+    return element("div", content, class_="box", role="region", aria_label=caption, tabindex=0)
+
+
+def _row(cells):
+    first, *others = cells
+    head = element("th", first, scope="row")
+    return element("tr", head, *map(_cell, others))
+
+
+def _cell(cell):
+    return cell if isinstance(cell, Markup) else element("td", cell)
+
+
+def heat(share, mark=""):
+    """Write a cell with a share as text on a colour for it, `None` for an empty one.
+
+    Args:
+        share: A number, drawn like 1 above it, or `None`.
+        mark: Text behind the number, such as that of a footnote. Defaults to none.
+    """
+    if share is None:
+        return element("td", "–")
+    color = f"--share:{min(share, 1.0):.3f}"
+    return element("td", f"{share:.3f}{mark}", class_="heat", style=color)

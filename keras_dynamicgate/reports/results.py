@@ -1,0 +1,72 @@
+"""Results of a comparison: reading them, and the runs that no other run beats."""
+
+import dataclasses
+from typing import Any
+
+from keras_dynamicgate.gating import checks
+
+FORMAT = '{"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.98, "relative_macs": 0.29}]}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One trained model.
+
+    Attributes:
+        model: The name of the model.
+        target: Its budget as text, empty without.
+        accuracy: A number from 0 to 1.
+        relative_macs: A number from 0.
+    """
+
+    model: str
+    target: str
+    accuracy: float
+    relative_macs: float
+
+
+def read_runs(results):
+    """Read and check the content of a `results.json`.
+
+    Args:
+        results: Dict with a list of runs under `"runs"`. Each has `"model"`, `"accuracy"` and
+            `"relative_macs"`, and may have `"target"`.
+
+    Returns:
+        List of `Run`.
+
+    Raises:
+        ValueError: If `results` is anything else.
+    """
+    runs = results.get("runs") if isinstance(results, dict) else None
+    if not isinstance(runs, list) or not runs:
+        received = list(results) if isinstance(results, dict) else type(results).__name__
+        raise ValueError(
+            f"Argument `results` must be a dict with a list of runs, such as {FORMAT}. "
+            f"Received: results={received}"
+        )
+    return [_run(number, run) for number, run in enumerate(runs)]
+
+
+def _run(number, run):
+    place = f"results['runs'][{number}]"
+    if not isinstance(run, dict) or not isinstance(run.get("model"), str):
+        raise ValueError(
+            f"Argument `{place}` must be a dict with the name of a `model`, such as those in "
+            f"{FORMAT}. Received: {place}={run!r}"
+        )
+    accuracy: Any = run.get("accuracy")
+    relative_macs: Any = run.get("relative_macs")
+    checks.number(f"{place}['accuracy']", accuracy, "from 0 to 1", lambda a: 0 <= a <= 1)
+    checks.number(f"{place}['relative_macs']", relative_macs, "from 0", lambda share: share >= 0)
+    target = "" if run.get("target") is None else str(run["target"])
+    return Run(run["model"], target, accuracy, relative_macs)
+
+
+def pareto_front(runs):
+    """List the runs that no other run beats in accuracy and MACs, the cheapest first."""
+    front: list[Run] = []
+    for run in sorted(runs, key=lambda run: (run.relative_macs, -run.accuracy)):
+        if not front or run.accuracy > front[-1].accuracy:
+            front.append(run)
+    return front

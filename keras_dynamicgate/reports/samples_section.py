@@ -1,0 +1,81 @@
+"""The section on samples: which of them run most of the model, and which least."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_dynamicgate.reports import png
+from keras_dynamicgate.reports.charts import histogram
+from keras_dynamicgate.reports.markup import element, section, table
+
+ROWS = 10
+
+
+def samples_section(measured, x, classes, relative):
+    """Write a histogram of what samples cost, and tables of the hardest and the easiest.
+
+    Args:
+        measured: The `Measurements`.
+        x: Array of shape `(samples, ...)`, drawn if samples are images, or `None`.
+        classes: The `Classes` of the samples.
+        relative: Array of shape `(samples,)`, the relative MACs of each sample.
+    """
+    title = "Hard and easy samples"
+    low, high = float(relative.min()), float(relative.max())
+    if measured.executed.min() == measured.executed.max():
+        return section("samples", title, element("p", ALIKE))
+    hardest = np.argsort(-measured.executed, kind="stable")[:ROWS]
+    easiest = np.argsort(measured.executed, kind="stable")[:ROWS]
+    summary = f"Relative MACs of {len(relative):,} samples: from {low:.3f} to {high:.3f}."
+    picture = histogram(relative, low, high, "relative MACs", summary, bins=12)
+    columns: dict[str, Callable] = {"sample": lambda index: f"{index:,}"}
+    if x is not None and png.is_image(x[0]):
+        columns["image"] = _images(x, [*hardest, *easiest])
+    columns.update(_columns(measured, classes, relative))
+    return section(
+        "samples",
+        title,
+        element("figure", element("figcaption", summary), picture),
+        element(
+            "div",
+            _table("Hardest samples", hardest, columns),
+            _table("Easiest samples", easiest, columns),
+            class_="pair",
+        ),
+    )
+
+
+ALIKE = "All samples run the same MACs: no gate decides differently from one to another."
+
+
+def _columns(measured, classes, relative):
+    """Give the columns of the tables as a dict from the head to a function of a sample's index."""
+    columns: dict[str, Callable] = {}
+    labels = classes.labels
+    if labels is not None:
+        columns["label"] = lambda index: classes.name(labels[index])
+    predicted, confidence = measured.predicted, measured.confidence
+    if predicted is not None:
+        right = predicted if labels is None else labels
+        verdicts = np.where(predicted == right, "", " (wrong)")
+        columns["predicted"] = lambda index: classes.name(predicted[index]) + verdicts[index]
+        columns["confidence"] = lambda index: f"{confidence[index]:.1%}"
+    columns["executed MACs"] = lambda index: f"{measured.executed[index]:,.0f}"
+    columns["relative MACs"] = lambda index: f"{relative[index]:.3f}"
+    return columns
+
+
+def _images(x, chosen):
+    """Give the column of the images; all of them share one scale of brightness."""
+    low, high = png.limits(x[chosen])
+
+    def image(index):
+        source = png.data_uri(x[index], low, high)
+        return element("td", element("img", src=source, alt=f"sample {index}"))
+
+    return image
+
+
+def _table(caption, chosen, columns):
+    rows = [[column(index) for column in columns.values()] for index in chosen]
+    return table(caption, list(columns), rows)
