@@ -8,9 +8,9 @@ BACKENDS := tensorflow jax torch
 
 .PHONY: demo test venv lint docs clean $(addprefix test-,$(BACKENDS))
 
-## Train a gated model on digits, print the report and write pictures to runs/digits.
+## Compare gated and dense models on digits, print a table and write pictures to runs/digits.
 demo: $(VENV)/demo
-	$(BIN)/python examples/digits.py --backend tensorflow --out runs/digits
+	KERAS_BACKEND=tensorflow $(BIN)/python examples/digits.py --targets 0.3 --seeds 1
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
 test: lint

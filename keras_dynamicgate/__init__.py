@@ -3,19 +3,23 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from keras_dynamicgate import baselines
 from keras_dynamicgate.callbacks.gate_schedule import GateSchedule
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
+from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
+from keras_dynamicgate.conversion.gate_model import gate_model
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs.report import MacReport, count_macs
 from keras_dynamicgate.pictures import plot_gates
 
 if TYPE_CHECKING:
-    from keras_dynamicgate import datasets, experiments
+    from keras_dynamicgate import datasets, experiments, reports
     from keras_dynamicgate.inference.benchmark import benchmark
     from keras_dynamicgate.inference.compact import (
         CompactionReport,
@@ -29,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CompactionReport",
     "DynamicGate",
+    "DynamicGateConv2D",
     "DynamicGateDense",
     "DynamicGateMLP",
     "GateSchedule",
@@ -39,20 +44,24 @@ __all__ = [
     "MLPGate",
     "MacBudget",
     "MacReport",
+    "ParetoCheckpoint",
     "StaticGate",
     "TargetUsage",
     "UsagePenalty",
+    "baselines",
     "benchmark",
     "compact",
     "compact_with_report",
     "count_macs",
     "datasets",
     "experiments",
+    "gate_model",
     "plot_gates",
+    "reports",
 ]
 
 # Building and training a model needs none of these, so `import keras_dynamicgate` stays quick.
-_MODULES = ("datasets", "experiments")
+_MODULES = ("datasets", "experiments", "reports")
 _MEMBERS = {
     "CompactionReport": "inference.compact",
     "InferenceEngine": "inference.engine",

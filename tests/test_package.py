@@ -1,3 +1,4 @@
+import inspect
 import os
 import pathlib
 import re
@@ -27,13 +28,24 @@ def test_import_loads_no_package_that_only_some_users_need():
     assert run("-c", code).stdout.strip() == "[]"
 
 
+def test_import_is_enough_for_saved_models_with_layers_of_the_baselines_to_load():
+    code = (
+        "import keras, keras_dynamicgate;"
+        "print(keras.saving.get_registered_object('keras_dynamicgate>RigLDense').__name__)"
+    )
+    assert run("-c", code).stdout.strip() == "RigLDense"
+
+
 def test_public_names_are_documented_and_in_the_reference():
     reference = (ROOT / "docs" / "api.md").read_text()
     for name in kdg.__all__:
         member = getattr(kdg, name)
         assert member.__doc__, name
-        if name not in ("datasets", "experiments"):
+        if not inspect.ismodule(member):
             assert f"::: keras_dynamicgate.{name}\n" in reference, name
+    for name in kdg.baselines.__all__:
+        assert getattr(kdg.baselines, name).__doc__, name
+        assert f"::: keras_dynamicgate.baselines.{name}\n" in reference, name
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

@@ -9,8 +9,8 @@ class WrongInput(Exception):
 
 @contextlib.contextmanager
 def wrong_input():
-    """Turn the package's complaints about what the user gave into a `WrongInput`."""
+    """Turn complaints about what the user gave, or has not installed, into a `WrongInput`."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, FileNotFoundError, ImportError) as error:
         raise WrongInput(str(error)) from error

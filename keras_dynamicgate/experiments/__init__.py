@@ -1,6 +1,9 @@
 """Comparisons of gated models with the networks that a user would pick instead."""
 
-from keras_dynamicgate.experiments.comparison import compare
+from keras_dynamicgate.experiments.families import FAMILIES
+from keras_dynamicgate.experiments.options import parse
 from keras_dynamicgate.experiments.recipe import OneCycle, Recipe
+from keras_dynamicgate.experiments.runner import compare
+from keras_dynamicgate.experiments.tasks import TASKS, Task
 
-__all__ = ["OneCycle", "Recipe", "compare"]
+__all__ = ["FAMILIES", "TASKS", "OneCycle", "Recipe", "Task", "compare", "parse"]

@@ -2,10 +2,16 @@
 
 import dataclasses
 import math
-import time
 
 import keras
 from keras import ops
+
+from keras_dynamicgate.datasets import Batches
+from keras_dynamicgate.experiments.distillation import (
+    DistillationLoss,
+    TaughtSplit,
+    label_accuracy,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -58,45 +64,53 @@ class Recipe:
         batch_size: Samples in a step.
         peak_learning_rate: The largest learning rate.
         weight_decay: Decay of the kernels per step, relative to the learning rate.
-        seed: Fixes the initial weights, the noise and the order of the samples.
     """
 
     epochs: int
     batch_size: int = 128
     peak_learning_rate: float = 5e-3
     weight_decay: float = 0.1
-    seed: int = 0
 
-    def compile(self, model, samples):
-        """Compile a classifier with integer labels for a training split of `samples` samples."""
-        steps = self.epochs * math.ceil(samples / self.batch_size)
-        optimizer = keras.optimizers.AdamW(
-            OneCycle(self.peak_learning_rate, steps), weight_decay=self.weight_decay
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer, loss, metrics=["accuracy"])
-
-    def train(self, model, dataset, callbacks=(), verbose="auto"):
+    def train(self, model, dataset, callbacks=(), *, seed=0, teacher=None, verbose="auto"):
         """Train a classifier on a data set.
 
         Args:
             model: A built Keras model that gives logits of shape `(batch, classes)`.
             dataset: A `keras_dynamicgate.datasets.Dataset`.
             callbacks: Callbacks for `fit`.
+            seed: Integer that fixes the order of the samples. Defaults to 0.
+            teacher: Logits of a teacher for the training and for the validation split, both of
+                shape `(samples, classes)`. Defaults to `None`: the labels alone.
             verbose: As in `fit`.
 
         Returns:
-            The `History` of `fit` and the seconds that an epoch took, with validation.
+            The `History` of `fit`.
         """
-        self.compile(model, len(dataset.train))
-        start = time.perf_counter()
-        history = model.fit(
-            dataset.train.batches(self.batch_size, shuffle=True, seed=self.seed),
+        train, validation = dataset.train, dataset.validation
+        if teacher is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        else:
+            loss = DistillationLoss()
+            accuracy = keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy")
+            train = TaughtSplit(train, teacher[0])
+            validation = TaughtSplit(validation, teacher[1])
+        model.compile(self._optimizer(len(train)), loss, metrics=[accuracy])
+        return model.fit(
+            Batches(train, batch_size=self.batch_size, shuffle=True, seed=seed),
             epochs=self.epochs,
             shuffle=False,
-            validation_data=dataset.validation.batches(512),
+            validation_data=Batches(validation, batch_size=512, shuffle=False, seed=seed),
             callbacks=list(callbacks),
             verbose=verbose,
         )
-        return history, (time.perf_counter() - start) / self.epochs
+
+    def steps(self, samples):
+        """Count the steps of a training on `samples` samples."""
+        return self.epochs * math.ceil(samples / self.batch_size)
+
+    def _optimizer(self, samples):
+        schedule = OneCycle(self.peak_learning_rate, self.steps(samples))
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        return optimizer

@@ -1,0 +1,74 @@
+"""Distillation: training towards what a larger network answers as well as towards the labels."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class DistillationLoss(keras.losses.Loss):
+    """Cross-entropy with the labels and, softened by a temperature, with a teacher's answers.
+
+    `(1 - weight) * cross_entropy(label) + weight * temperature**2 * cross_entropy(teacher)`, the
+    second with both sides' logits divided by the temperature.
+
+    Args:
+        weight: Float from 0 to 1, the share of the teacher. Defaults to 0.5.
+        temperature: Float above 0. Defaults to 2.0.
+
+    Call arguments:
+        y_true: Tensor of shape `(batch, 1 + classes)`: the label, then the teacher's logits.
+        y_pred: Tensor of shape `(batch, classes)`, the logits of the student.
+
+    Examples:
+        >>> loss = DistillationLoss()
+        >>> y_true = keras.ops.array([[1.0, -2.0, 2.0]])
+        >>> round(float(loss(y_true, keras.ops.array([[-2.0, 2.0]]))), 2)
+        0.74
+
+    Reference:
+
+    - Hinton et al., 2015 (arXiv 1503.02531)
+    """
+
+    def __init__(self, weight=0.5, temperature=2.0, name="distillation_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.weight = weight
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        labels, teacher = ops.cast(y_true[:, 0], "int32"), y_true[:, 1:]
+        hard = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        soft = ops.categorical_crossentropy(
+            ops.softmax(teacher / self.temperature), y_pred / self.temperature, from_logits=True
+        )
+        return (1.0 - self.weight) * hard + self.weight * self.temperature**2 * soft
+
+    def get_config(self):
+        config = {"weight": self.weight, "temperature": self.temperature}
+        return {**super().get_config(), **config}
+
+
+def label_accuracy(y_true, y_pred):
+    """Compare the label, in the first column of `y_true`, with the most probable class."""
+    predicted = ops.argmax(y_pred, axis=-1)
+    return ops.cast(ops.equal(ops.cast(y_true[:, 0], predicted.dtype), predicted), "float32")
+
+
+class TaughtSplit:
+    """A split whose labels are followed by the logits of a teacher.
+
+    Args:
+        split: A `keras_dynamicgate.datasets.Split`.
+        logits: Array of shape `(samples, classes)`, the teacher's answers to the split's samples.
+    """
+
+    def __init__(self, split, logits):
+        self.split = split
+        self.targets = np.concatenate([split.y[:, None], logits], axis=1).astype("float32")
+
+    def __len__(self):
+        return len(self.split)
+
+    def __getitem__(self, rows):
+        return self.split[rows][0], self.targets[rows]

@@ -1,0 +1,228 @@
+"""The families of models that are compared: how each spends a budget of relative MACs."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_dynamicgate import baselines
+from keras_dynamicgate.callbacks.mac_budget import MacBudget
+from keras_dynamicgate.experiments.networks import (
+    dense_macs,
+    network,
+    prepared_inputs,
+    widths,
+)
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+
+DROPOUT = 0.2
+EXPERTS = 8
+CHOSEN_EXPERTS = 2
+REWIRINGS = 50
+DISTILLED = "_distilled"
+
+
+@dataclasses.dataclass
+class Candidate:
+    """A model that is ready to be trained.
+
+    Attributes:
+        model: The Keras model.
+        callbacks: What it needs while it is trained.
+        settings: Dict with what was chosen for this family and budget, for the tables.
+    """
+
+    model: keras.Model
+    callbacks: list = dataclasses.field(default_factory=list)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A way to build models.
+
+    Attributes:
+        build: Function `build(task, dataset, target)` that gives a `Candidate`.
+        summary: What the family is, for tables.
+        budgeted: Whether it has a model for each target; otherwise there is one model.
+    """
+
+    build: Callable[..., Candidate]
+    summary: str
+    budgeted: bool = True
+
+
+def _linear(task, dataset, target):
+    inputs, x = prepared_inputs(task, dataset)
+    outputs = keras.layers.Dense(dataset.num_classes, name="classes")(x)
+    return Candidate(keras.Model(inputs, outputs))
+
+
+def _dense(task, dataset, target):
+    return Candidate(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
+
+
+def _dropout(task, dataset, target):
+    model = network(task, dataset, _dense_layer, dropout=DROPOUT)
+    return Candidate(model, settings={"dropout": DROPOUT})
+
+
+def _narrow(task, dataset, target):
+    macs = target * dense_macs(task, dataset, task.hidden)
+    factor = _closest(lambda factor: dense_macs(task, dataset, widths(task, factor)), macs)
+    hidden = widths(task, factor)
+    # Narrow networks need less dropout.
+    dropout = round(DROPOUT * factor, 3)
+    model = network(task, dataset, _dense_layer, dropout=dropout, hidden=hidden)
+    return Candidate(model, settings={"widths": hidden, "dropout": dropout})
+
+
+def _static(task, dataset, target):
+    # Static gates cost nothing, so each unit has its own.
+    def layer(units, name):
+        return DynamicGateDense(units, activation="relu", gate="static", block_size=1, name=name)
+
+    return _gated(task, dataset, target, layer)
+
+
+def _dynamic(task, dataset, target):
+    def layer(units, name):
+        return DynamicGateDense(units, activation="relu", name=name)
+
+    return _gated(task, dataset, target, layer)
+
+
+def _dynamic_rigl(task, dataset, target):
+    # Half of the saving, in factors, by sparse weights and half by gates.
+    sparsity = 1.0 - math.sqrt(target)
+
+    def layer(units, name):
+        dense = baselines.RigLDense(units, activation="relu", sparsity=sparsity)
+        return DynamicGateDense(units, dense=dense, name=name)
+
+    candidate = _gated(task, dataset, target, layer)
+    # Before the budget, which needs to know how many weights are kept.
+    candidate.callbacks.insert(0, _rewiring(task, dataset))
+    candidate.settings["sparsity"] = round(sparsity, 3)
+    return candidate
+
+
+def _gated(task, dataset, target, layer):
+    gate = DynamicGate(block_size=task.input_block, name="features")
+    model = network(task, dataset, layer, dropout=DROPOUT, gate=gate)
+    return Candidate(model, [MacBudget(target)], {"dropout": DROPOUT})
+
+
+def _pruned(task, dataset, target):
+    def layer(units, name):
+        return baselines.MagnitudePrunedDense(units, activation="relu", name=name)
+
+    sparsity = _sparsity(task, dataset, target)
+    interval = _interval(task, dataset)
+    callback = baselines.MagnitudePruning(sparsity, interval=interval, scope="global")
+    model = network(task, dataset, layer, dropout=DROPOUT)
+    return Candidate(model, [callback], {"dropout": DROPOUT, "sparsity": round(sparsity, 4)})
+
+
+def _rigl(task, dataset, target):
+    sparsity = _sparsity(task, dataset, target)
+
+    def layer(units, name):
+        return baselines.RigLDense(units, activation="relu", sparsity=sparsity, name=name)
+
+    model = network(task, dataset, layer, dropout=DROPOUT)
+    settings = {"dropout": DROPOUT, "sparsity": round(sparsity, 4)}
+    return Candidate(model, [_rewiring(task, dataset)], settings)
+
+
+def _rewiring(task, dataset):
+    return baselines.RigLUpdate(interval=_interval(task, dataset))
+
+
+def _interval(task, dataset):
+    """Spread `REWIRINGS` evenly over the training, however short it is."""
+    return max(1, task.recipe.steps(len(dataset.train)) // REWIRINGS)
+
+
+def _sparsity(task, dataset, target):
+    """Give the share of the hidden layers' weights to leave out; the head stays dense."""
+    total = dense_macs(task, dataset, task.hidden)
+    head = task.hidden[-1] * dataset.num_classes
+    return 1.0 - (target * total - head) / (total - head)
+
+
+def _switch_moe(task, dataset, target):
+    def mixture(experts, hidden, units):
+        return baselines.SwitchMoE(experts, hidden, units, top_k=CHOSEN_EXPERTS, name="experts")
+
+    return _mixture(task, dataset, target, mixture, CHOSEN_EXPERTS)
+
+
+def _soft_moe(task, dataset, target):
+    def mixture(experts, hidden, units):
+        return baselines.SoftMoE(experts, hidden, units, name="experts")
+
+    return _mixture(task, dataset, target, mixture, EXPERTS)
+
+
+def _mixture(task, dataset, target, mixture, running):
+    """Put experts in the place of the first two layers; `running` of them run for a sample.
+
+    The widths are chosen so that what runs, the router included, costs the target.
+    """
+    budget = target * dense_macs(task, dataset, task.hidden)
+    features = math.prod(dataset.train.element_spec[0].shape)
+
+    def sizes(factor):
+        hidden, *rest = widths(task, factor)
+        return hidden, (*rest, dataset.num_classes)
+
+    def macs(factor):
+        hidden, rest = sizes(factor)
+        tail = sum(rows * columns for rows, columns in zip(rest, rest[1:], strict=False))
+        return features * EXPERTS + running * hidden * (features + rest[0]) + tail
+
+    hidden, (units, *rest) = sizes(_closest(macs, budget))
+    inputs, x = prepared_inputs(task, dataset)
+    x = mixture(EXPERTS, hidden, units)(x)
+    for number, following in enumerate(rest, start=2):
+        x = keras.layers.Activation("relu")(x)
+        x = keras.layers.Dense(following, name=f"dense{number}")(x)
+    settings = {"experts": EXPERTS, "running": running, "expert width": hidden}
+    return Candidate(keras.Model(inputs, x), settings=settings)
+
+
+def _dense_layer(units, name):
+    return keras.layers.Dense(units, activation="relu", name=name)
+
+
+def _closest(macs_of, macs, steps=40):
+    """Find by bisection the factor from 0 to 1 at which a network costs as close to `macs`."""
+    low, high = 0.0, 1.0
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (middle, high) if macs_of(middle) <= macs else (low, middle)
+    return min(low, high, key=lambda factor: abs(macs_of(factor) - macs))
+
+
+FAMILIES = {
+    "linear": Family(_linear, "one dense layer from inputs to classes", budgeted=False),
+    "dense": Family(_dense, "the full dense network without dropout", budgeted=False),
+    "dropout": Family(_dropout, "the full dense network with dropout", budgeted=False),
+    "narrow": Family(_narrow, "the dense network made narrower"),
+    "pruned": Family(_pruned, "single weights pruned by magnitude"),
+    "rigl": Family(_rigl, "sparse from the start, rewired while it trains"),
+    "switch_moe": Family(_switch_moe, "experts, two of eight for each input"),
+    "soft_moe": Family(_soft_moe, "experts, all of them, weighted for each input"),
+    "static": Family(_static, "static gates on inputs and hidden blocks"),
+    "dynamic": Family(_dynamic, "static gates on inputs, input-dependent gates on hidden blocks"),
+    "dynamic_rigl": Family(_dynamic_rigl, "input-dependent gates on sparse rewired layers"),
+}
+
+
+def split_name(name):
+    """Split the name of a model into its family and whether it is distilled."""
+    return name.removesuffix(DISTILLED), name.endswith(DISTILLED)

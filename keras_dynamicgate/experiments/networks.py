@@ -1,0 +1,51 @@
+"""The fully connected network of a task with layers of any kind."""
+
+import keras
+
+
+def network(task, dataset, layer, *, dropout, gate=None, hidden=None):
+    """Build a classifier: flatten, rescale, hidden layers with dropout, and a dense head.
+
+    Args:
+        task: The `Task`.
+        dataset: The `Dataset`, for the shape of its samples and the number of its classes.
+        layer: Function `layer(units, name)` that gives a hidden layer with ReLU.
+        dropout: Float, the share of the hidden units that training drops.
+        gate: Layer between the inputs and the first hidden layer. Defaults to `None`.
+        hidden: Tuple of integers, the widths of the hidden layers. Defaults to `None`: those of
+            the task.
+
+    Returns:
+        A Keras model that gives logits of shape `(batch, classes)`.
+    """
+    inputs, x = prepared_inputs(task, dataset)
+    if gate is not None:
+        x = gate(x)
+    for number, units in enumerate(task.hidden if hidden is None else hidden, start=1):
+        x = layer(units, f"hidden{number}")(x)
+        x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(dataset.num_classes, name="classes")(x))
+
+
+def prepared_inputs(task, dataset):
+    """Create the input of a network and bring it to mean 0 and one axis."""
+    shape = dataset.train.element_spec[0].shape
+    inputs = keras.Input(shape)
+    x = keras.layers.Flatten()(inputs) if len(shape) > 1 else inputs
+    if (task.mean, task.scale) != (0.0, 1.0):
+        x = keras.layers.Rescaling(task.scale, offset=-task.mean * task.scale)(x)
+    return inputs, x
+
+
+def widths(task, factor):
+    """Scale the widths of a task's hidden layers; at least 1 unit each."""
+    return tuple(max(1, round(units * factor)) for units in task.hidden)
+
+
+def dense_macs(task, dataset, hidden):
+    """Count the multiply-accumulates of the dense network with the given hidden widths."""
+    features = 1
+    for size in dataset.train.element_spec[0].shape:
+        features *= size
+    sizes = (features, *hidden, dataset.num_classes)
+    return sum(rows * columns for rows, columns in zip(sizes, sizes[1:], strict=False))

@@ -1,0 +1,79 @@
+"""The options of a comparison on the command line, for the examples and for the command."""
+
+import argparse
+
+from keras_dynamicgate.experiments.families import FAMILIES
+from keras_dynamicgate.experiments.runner import MODELS, TARGETS
+
+QUICK_TARGETS = (0.3,)
+
+
+def add_options(parser):
+    """Add the options of `compare` to a parser.
+
+    Args:
+        parser: An `argparse.ArgumentParser`.
+    """
+    parser.add_argument("--data-dir", help="folder with the originals; without it they are fetched")
+    parser.add_argument(
+        "--models",
+        type=_names,
+        default=MODELS,
+        metavar="A,B,...",
+        help=f"of {', '.join(FAMILIES)}, each also with _distilled (default: {','.join(MODELS)})",
+    )
+    parser.add_argument(
+        "--targets",
+        type=_numbers,
+        metavar="A,B,...",
+        help="budgets of relative MACs (default: " + ",".join(map(str, TARGETS)) + "; quick: 0.3)",
+    )
+    parser.add_argument("--seeds", type=int, help="how many seeds (default: 3; quick: 1)")
+    parser.add_argument("--out", help="folder for results and pictures (default: runs/TASK)")
+    parser.add_argument(
+        "--quick", action="store_true", help="few epochs, one budget, one seed: see that all works"
+    )
+
+
+def as_arguments(options):
+    """Turn parsed options into keyword arguments of `compare`.
+
+    Args:
+        options: What a parser with `add_options` returned.
+
+    Returns:
+        Dict of `data_dir`, `models`, `targets`, `seeds`, `out` and `quick`.
+    """
+    return {
+        "data_dir": options.data_dir,
+        "models": options.models,
+        "targets": options.targets or (QUICK_TARGETS if options.quick else TARGETS),
+        "seeds": options.seeds or (1 if options.quick else 3),
+        "out": options.out,
+        "quick": options.quick,
+    }
+
+
+def parse(description):
+    """Read the options of an example script.
+
+    Args:
+        description: The docstring of the script.
+
+    Returns:
+        Dict of keyword arguments of `compare`.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser)
+    # A notebook's own arguments are not meant for the script.
+    return as_arguments(parser.parse_known_args()[0])
+
+
+def _names(text):
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _numbers(text):
+    return tuple(float(part) for part in text.split(","))

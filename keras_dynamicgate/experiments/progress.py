@@ -1,0 +1,56 @@
+"""Progress of a comparison: one bar for all runs, one for the epochs of the run at hand."""
+
+import contextlib
+
+import keras
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextlib.contextmanager
+def progress_of(missing, finished, epochs):
+    """Show progress while runs are made.
+
+    Args:
+        missing: Integer, the number of runs to make.
+        finished: Integer, the number of runs that had been made before.
+        epochs: Integer, the epochs of a run.
+
+    Yields:
+        A `ComparisonProgress`.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn()) as bars:
+        yield ComparisonProgress(bars, missing, finished, epochs)
+
+
+class ComparisonProgress:
+    """The two bars and a line for each finished run."""
+
+    def __init__(self, bars, missing, finished, epochs):
+        self.bars = bars
+        self.all_runs = bars.add_task("all runs", total=missing + finished, completed=finished)
+        self.one_run = bars.add_task("", total=epochs)
+
+    def start(self, run):
+        """Begin the bar of a run and give the callback that moves it."""
+        self.bars.reset(self.one_run, description=str(run))
+        return _EpochBar(self.bars, self.one_run)
+
+    def finish(self, run, result):
+        """Count a run as finished and say what came out."""
+        self.bars.advance(self.all_runs)
+        self.bars.console.print(
+            f"{str(run):32} accuracy {result['accuracy']:.2%}  "
+            f"relative MACs {result['relative_macs']:.3f}  {result['seconds']:.0f} s",
+            highlight=False,
+        )
+
+
+class _EpochBar(keras.callbacks.Callback):
+    def __init__(self, bars, bar):
+        super().__init__()
+        self.bars = bars
+        self.bar = bar
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bars.advance(self.bar)

@@ -1,0 +1,112 @@
+"""Signs of conditional computation: does a model really decide by the input, and how firmly?
+
+All functions take arrays, so they serve gates and experts alike: `choices` has one column for each
+gate or expert and a row for each sample, 1 where it ran.
+"""
+
+import numpy as np
+
+TINY = 1e-300
+
+
+def difficulty_correlation(confidence, open_ratio):
+    """Correlate the difficulty of samples, 1 - confidence, with how much ran for them.
+
+    Args:
+        confidence: Array of shape `(samples,)`, the probability of the predicted class.
+        open_ratio: Array of shape `(samples,)`, the share of the gates that was open.
+
+    Returns:
+        Pearson's correlation from -1 to 1; 0 where one of the two does not vary.
+
+    Examples:
+        >>> difficulty_correlation(np.array([0.9, 0.6]), np.array([0.25, 0.5]))
+        1.0
+    """
+    difficulty = 1.0 - np.asarray(confidence, "float64")
+    open_ratio = np.asarray(open_ratio, "float64")
+    if np.ptp(difficulty) == 0.0 or np.ptp(open_ratio) == 0.0:
+        return 0.0
+    return float(np.clip(np.corrcoef(difficulty, open_ratio)[0, 1], -1.0, 1.0).round(12))
+
+
+def mutual_information(choices, labels):
+    """Measure what each gate or expert tells about the label, in bits, averaged over them.
+
+    Args:
+        choices: Array of shape `(samples, gates)` of zeros and ones.
+        labels: Integer array of shape `(samples,)`.
+
+    Returns:
+        Mean over the gates of the mutual information of the gate and the label.
+
+    Examples:
+        >>> mutual_information(np.array([[1], [1], [0], [0]]), np.array([0, 0, 1, 1]))
+        1.0
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    open_in_class = np.stack([choices[labels == label].mean(axis=0) for label in classes])
+    share_of_class = counts / counts.sum()
+    given_class = share_of_class @ _bits(open_in_class)
+    return float(np.mean(_bits(np.mean(choices, axis=0)) - given_class))
+
+
+def usage_entropy(choices):
+    """Measure how evenly gates or experts are used: 1 if all alike, 0 if one does it all.
+
+    Args:
+        choices: Array of shape `(samples, gates)` of zeros and ones.
+
+    Returns:
+        Entropy of the distribution of use over the gates, divided by the largest possible.
+
+    Examples:
+        >>> usage_entropy(np.array([[1, 0], [0, 1]]))
+        1.0
+    """
+    use = np.mean(choices, axis=0, dtype="float64")
+    if len(use) < 2 or use.sum() == 0.0:
+        return 0.0
+    share = use[use > 0] / use.sum()
+    return float(-(share * np.log(share)).sum() / np.log(len(use)) + 0.0)
+
+
+def usage_variation(choices):
+    """Give the coefficient of variation of the use of gates or experts: 0 if all are used alike.
+
+    Args:
+        choices: Array of shape `(samples, gates)` of zeros and ones.
+
+    Returns:
+        Standard deviation over mean.
+
+    Examples:
+        >>> usage_variation(np.array([[1, 0], [1, 0]]))
+        1.0
+    """
+    use = np.mean(choices, axis=0, dtype="float64")
+    return float(use.std() / use.mean()) if use.any() else 0.0
+
+
+def flip_rate(choices, choices_again):
+    """Give the share of decisions that differ between two noisy copies of the same inputs.
+
+    Args:
+        choices: Array of shape `(samples, gates)` of zeros and ones, for the one copy.
+        choices_again: The same for the other copy.
+
+    Returns:
+        Share from 0, nothing changes, to 1.
+
+    Examples:
+        >>> flip_rate(np.array([[1, 0, 1, 0]]), np.array([[1, 0, 1, 1]]))
+        0.25
+    """
+    return float(np.mean(np.asarray(choices) != np.asarray(choices_again)))
+
+
+def _bits(probability):
+    """Give the entropy of a gate that is open with the given probability."""
+    probability = np.asarray(probability, "float64")
+    terms = [share * np.log2(np.maximum(share, TINY)) for share in (probability, 1.0 - probability)]
+    return -(terms[0] + terms[1])

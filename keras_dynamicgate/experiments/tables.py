@@ -1,0 +1,145 @@
+"""Results of several seeds in one line each, as a table for the terminal and for Markdown."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from keras_dynamicgate.experiments.families import FAMILIES, split_name
+
+HEADS = (
+    "model",
+    "budget",
+    "accuracy",
+    "macro-F1",
+    "open ratio",
+    "relative MACs",
+    "of these gates",
+    "settings",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Mean and standard deviation over the seeds of one model at one budget.
+
+    Attributes:
+        model: Name of the family.
+        target: Float, the budget of relative MACs, or `None`.
+        seeds: Integer, the number of runs.
+        mean: Dict of means by the name of what was measured.
+        deviation: Dict of sample standard deviations; 0 for a single run.
+        theoretical: Whether the multiply-accumulates count weights that no dense product can skip.
+        settings: Dict with what was chosen for this family and budget.
+    """
+
+    model: str
+    target: float | None
+    seeds: int
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    theoretical: bool
+    settings: dict[str, Any]
+
+
+MEASURED = (
+    "accuracy",
+    "macro_f1",
+    "open_ratio",
+    "relative_macs",
+    "relative_without_gates",
+    "seconds",
+)
+
+
+def summarise(runs):
+    """Average the runs of each model and budget over their seeds.
+
+    Args:
+        runs: List of dicts as `compare` returns them.
+
+    Returns:
+        List of `Line`: models without a budget first, then from large to small budgets.
+    """
+    groups: dict = {}
+    for run in runs:
+        groups.setdefault((run["model"], run["target"]), []).append(run)
+    ordered = sorted(groups.items(), key=lambda item: _place(*item[0]))
+    return [_line(model, target, group) for (model, target), group in ordered]
+
+
+def _place(model, target):
+    """Order models without a budget first, then by budget, and the families as they are listed."""
+    family, distilled = split_name(model)
+    return (target is not None, -(target or 0.0), list(FAMILIES).index(family), distilled)
+
+
+def _line(model, target, runs):
+    values = {name: np.array([run[name] for run in runs], "float64") for name in MEASURED}
+    several = len(runs) > 1
+    return Line(
+        model=model,
+        target=target,
+        seeds=len(runs),
+        mean={name: float(value.mean()) for name, value in values.items()},
+        deviation={
+            name: float(value.std(ddof=1)) if several else 0.0 for name, value in values.items()
+        },
+        theoretical=any(run["theoretical"] for run in runs),
+        settings=runs[0]["settings"],
+    )
+
+
+def cells(line):
+    """Give the cells of a line in the order of `HEADS`."""
+    gates = line.mean["relative_macs"] - line.mean["relative_without_gates"]
+    return (
+        line.model,
+        "" if line.target is None else f"{line.target:g}",
+        _percent(line, "accuracy"),
+        _percent(line, "macro_f1"),
+        f"{line.mean['open_ratio']:.2f}",
+        f"{line.mean['relative_macs']:.3f}" + (" *" if line.theoretical else ""),
+        f"{gates:.3f}",
+        ", ".join(f"{name} {_plain(value)}" for name, value in line.settings.items()),
+    )
+
+
+def markdown_table(summary):
+    """Lay out a summary as a Markdown table with a note on its numbers."""
+    rows = [HEADS, ("---",) * len(HEADS), *(cells(line) for line in summary)]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"{table}\n\n{note(summary)}"
+
+
+def note(summary):
+    """Say what the numbers of a summary are."""
+    seeds = sorted({line.seeds for line in summary})
+    counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"Test split, hard masks, mean ± standard deviation, {counts} seeds. Multiply-accumulates "
+        "(MACs) are relative to the full dense network, gate networks and routers counted. "
+        "*: theoretical, since single weights are left out, which saves no time without special "
+        "kernels."
+    )
+
+
+def terminal_table(summary):
+    """Lay out a summary as a table for the terminal, without the settings."""
+    table = Table(title="Test split; MACs relative to the full dense network", title_justify="left")
+    for head in HEADS[:-1]:
+        left = head == "model"
+        table.add_column(head, justify="left" if left else "right", overflow="fold", no_wrap=left)
+    for line in summary:
+        table.add_row(*cells(line)[:-1])
+    return table
+
+
+def _percent(line, name):
+    spread = f" ± {100 * line.deviation[name]:.2f}" if line.seeds > 1 else ""
+    return f"{100 * line.mean[name]:.2f}{spread} %"
+
+
+def _plain(value):
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,111 @@
+"""The data sets of the paper, each with the network and the recipe that all families share."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from keras_dynamicgate import datasets
+from keras_dynamicgate.datasets import Dataset
+from keras_dynamicgate.experiments.preparation import (
+    with_halved_images,
+    with_mirror_images,
+    with_shifted_clips,
+)
+from keras_dynamicgate.experiments.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set, the fully connected network that is made cheaper on it, and how it is trained.
+
+    Attributes:
+        name: Name of the data set.
+        load: Function `load(data_dir)` that gives the `Dataset`.
+        hidden: Tuple of integers, the widths of the hidden layers of the full network.
+        recipe: The `Recipe` by which all models are trained.
+        mean: Float that is taken from every input, so that a closed input stands for the mean.
+        scale: Float that every input is multiplied by afterwards.
+        halve: Whether images are made half as high and wide.
+        mirror: Whether mirror images are added to the training split.
+        shifts: Tuple of integers; for each, clips that begin so many frames later are added to the
+            training split.
+        input_block: Integer, the neighbouring inputs that share one static gate.
+        quick_epochs: The epochs of a quick run.
+    """
+
+    name: str
+    load: Callable[..., Dataset]
+    hidden: tuple[int, ...]
+    recipe: Recipe
+    mean: float = 0.0
+    scale: float = 1.0
+    halve: bool = False
+    mirror: bool = False
+    shifts: tuple[int, ...] = ()
+    input_block: int = 1
+    quick_epochs: int = 2
+
+    def dataset(self, data_dir=None) -> Dataset:
+        """Load the data set as the models are trained on it.
+
+        Args:
+            data_dir: Folder with the originals. Defaults to `None`: they are downloaded.
+        """
+        dataset = self.load(data_dir)
+        dataset = with_halved_images(dataset) if self.halve else dataset
+        dataset = with_mirror_images(dataset) if self.mirror else dataset
+        return with_shifted_clips(dataset, self.shifts) if self.shifts else dataset
+
+    def quick(self):
+        """Give the same task with few epochs."""
+        recipe = dataclasses.replace(self.recipe, epochs=self.quick_epochs)
+        return dataclasses.replace(self, recipe=recipe)
+
+
+def _digits(data_dir=None):
+    return datasets.digits()
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("digits", _digits, (256,), Recipe(epochs=60, batch_size=32), quick_epochs=10),
+        Task(
+            "mnist",
+            functools.partial(datasets.mnist, validation_fraction=1 / 12),
+            (256,),
+            Recipe(epochs=10),
+        ),
+        Task(
+            "cifar10",
+            datasets.cifar10,
+            (512, 256),
+            Recipe(epochs=20, peak_learning_rate=1e-3),
+            mean=0.47,
+            scale=4.0,
+            mirror=True,
+            input_block=3,
+        ),
+        Task(
+            "tiny_imagenet",
+            datasets.tiny_imagenet,
+            (512, 256),
+            Recipe(epochs=20, peak_learning_rate=1e-3),
+            mean=0.43,
+            scale=3.6,
+            halve=True,
+            mirror=True,
+            input_block=3,
+        ),
+        Task(
+            "speech_commands",
+            datasets.speech_commands,
+            (512,),
+            Recipe(epochs=20, peak_learning_rate=2e-3),
+            mean=0.31,
+            scale=4.7,
+            shifts=(-4, -2, 2, 4),
+        ),
+        Task("pbmc3k", datasets.pbmc3k, (256,), Recipe(epochs=20, peak_learning_rate=2e-3)),
+    )
+}

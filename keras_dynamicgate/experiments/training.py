@@ -1,0 +1,94 @@
+"""Training one run of a comparison, with a teacher where the family has one."""
+
+import time
+
+import keras
+import numpy as np
+
+from keras_dynamicgate import pictures
+from keras_dynamicgate.callbacks.gate_summary import GateSummary
+from keras_dynamicgate.experiments.families import FAMILIES, split_name
+from keras_dynamicgate.experiments.measures import measure
+from keras_dynamicgate.experiments.networks import dense_macs
+from keras_dynamicgate.experiments.store import Run
+from keras_dynamicgate.layers.gated_layer import gated_layers
+
+TEACHER = "dropout"
+SUMMARY_SAMPLES = 1000
+HISTORY = ("val_accuracy", "gate_usage", "open_ratio", "relative_macs")
+
+
+class Trainer:
+    """Trains the runs of a comparison and puts what came out into the store.
+
+    Args:
+        task: The `Task`.
+        dataset: The `Dataset` of the task.
+        store: The `RunStore`.
+    """
+
+    def __init__(self, task, dataset, store):
+        self.task = task
+        self.dataset = dataset
+        self.store = store
+        self.reference_macs = dense_macs(task, dataset, task.hidden)
+
+    def train(self, run, progress=()):
+        """Train and measure one run.
+
+        Args:
+            run: The `Run`.
+            progress: Callbacks for `fit` that show how far it is.
+
+        Returns:
+            Dict, the result that was put into the store.
+        """
+        family, distilled = split_name(run.model)
+        teacher = self._teacher(run.seed) if distilled else None
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(run.seed)
+        candidate = FAMILIES[family].build(self.task, self.dataset, run.target)
+        callbacks = [*candidate.callbacks, *self._summary(candidate.model), *progress]
+        start = time.perf_counter()
+        history = self.task.recipe.train(
+            candidate.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
+        ).history
+        result = {
+            **measure(candidate.model, self.dataset, self.reference_macs),
+            "seconds": time.perf_counter() - start,
+            "settings": candidate.settings,
+            "history": {
+                name: [round(float(value), 4) for value in history[name]]
+                for name in HISTORY
+                if name in history
+            },
+        }
+        self._keep(run, candidate.model)
+        self.store.add(run, result)
+        return result
+
+    def _summary(self, model):
+        if not gated_layers(model):
+            return []
+        return [GateSummary(self.dataset.validation[:SUMMARY_SAMPLES][0], verbose=0)]
+
+    def _teacher(self, seed):
+        """Give the teacher's logits for the training and the validation split."""
+        path = self.store.teacher_path(Run(TEACHER, None, seed))
+        if not path.exists():
+            self.train(Run(TEACHER, None, seed))
+        with np.load(path) as logits:
+            return logits["train"], logits["validation"]
+
+    def _keep(self, run, model):
+        """Keep what later runs and pictures need of a model."""
+        if run.model == TEACHER:
+            logits = {
+                name: model.predict(getattr(self.dataset, name).batches(512), verbose=0)
+                for name in ("train", "validation")
+            }
+            self.store.add_teacher(run, logits)
+        if gated_layers(model) and run.seed == 0 and pictures.available():
+            x, y = self.dataset.test[:]
+            figure = pictures.plot_gates(model, x, y, self.dataset.class_names)
+            pictures.save(figure, self.store.folder / f"gates-{run}.png")
