@@ -33,10 +33,10 @@ class ModelCopy:
             if id(old) in self._replacements:
                 (product,) = other.dense_layers
                 product.kernel_initializer = old.kernel_initializer.clone()
-                _copy_state(old, product)
+                copy_state(old, product)
             else:
                 for mine, its in zip(old._flatten_layers(), other._flatten_layers(), strict=True):
-                    _copy_state(mine, its)
+                    copy_state(mine, its)
         # A frozen model freezes all that is in it, so the models come first, the outer ones last.
         for old, other in (*reversed(self._models.values()), *self._layers.values()):
             if other.trainable != old.trainable:
@@ -115,8 +115,15 @@ def _copy_layer(layer):
     return new
 
 
-def _copy_state(layer, new):
-    """Copy what a layer would write to a file: weights, statistics and vocabularies."""
+def copy_state(layer, new):
+    """Copy what a layer would write to a file: weights, statistics and vocabularies.
+
+    Unlike `set_weights`, this also brings an adapted `Normalization` to use its statistics.
+
+    Args:
+        layer: A Keras layer.
+        new: A built layer of the same kind and with weights of the same shapes.
+    """
     store: dict = {}
     layer.save_own_variables(store)
     if store:

@@ -18,7 +18,7 @@ PACKAGE = "keras_dynamicgate"
 # that has to travel from +2 to -5. What is stored is a tenth of the bias, so that it moves ten
 # times as fast; Keras optimizers have no learning rates by group.
 BIAS_SCALE = 10.0
-STATIC_SPREAD = 0.9
+STATIC_SPREAD = 0.3
 
 
 class GateNetwork(keras.layers.Layer):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_dynamicgate.conversion.copies import copy_state
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
 
@@ -41,6 +42,7 @@ def _copy_weights(model, copy):
             continue
         if isinstance(layer, GatedLayer):
             for dense, other in zip(layer.dense_layers, copied.dense_layers, strict=True):
-                other.set_weights(dense.get_weights())
+                copy_state(dense, other)
         else:
-            copied.set_weights(layer.get_weights())
+            for mine, its in zip(layer._flatten_layers(), copied._flatten_layers(), strict=True):
+                copy_state(mine, its)

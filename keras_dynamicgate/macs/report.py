@@ -142,7 +142,7 @@ class MacReport:
 
     def __str__(self):
         text = io.StringIO()
-        console = Console(file=text, width=100, color_system=None)
+        console = Console(file=text, width=100, color_system=None, markup=False)
         console.print(self._table())
         for note in self.notes():
             console.print(note, highlight=False)

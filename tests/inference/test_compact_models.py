@@ -8,6 +8,7 @@ from keras import layers
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate.inference.compact import compact, compact_with_report
+from keras_dynamicgate.inference.dense_reference import dense_reference
 
 
 def test_a_layer_that_is_all_closed_keeps_one_unit():
@@ -24,6 +25,24 @@ def test_a_layer_that_is_all_closed_keeps_one_unit():
     small = compact(model)
     assert units(small) == [1, 1, 2]
     check_same(model, small)
+
+
+def test_adapted_normalization_keeps_its_statistics():
+    normalization = layers.Normalization()
+    normalization.adapt(np.array([[0.0, 2.0], [4.0, 2.5]]))
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            normalization,
+            kdg.DynamicGateDense(4, "relu", **STATIC),
+            layers.Dense(2),
+        ]
+    )
+    scatter(model.layers[1])
+    scatter(model.layers[2])
+    set_gates(model.layers[1], [1, 1, 1, 1])
+    check_same(model, compact(model))
+    check_same(model, dense_reference(model))
 
 
 def test_units_that_two_gates_close_in_turn_go_once():

@@ -537,3 +537,8 @@ def test_channels_first_save_their_own_filters():
     (product,), output = layer.cost(Flow((2, 3, 3)))
     assert (product.macs, output.shape, output.open) == (72, (4, 3, 3), None)
     assert product.executed({layer.gate: np.array([[1.0, 0, 0, 0]])}) == 18
+
+
+def test_names_in_brackets_are_printed_as_they_are():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense [red]")])
+    assert "dense [red]" in str(kdg.count_macs(model))

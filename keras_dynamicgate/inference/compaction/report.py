@@ -60,7 +60,7 @@ class CompactionReport:
 
     def __str__(self):
         text = io.StringIO()
-        console = Console(file=text, width=100, color_system=None)
+        console = Console(file=text, width=100, color_system=None, markup=False)
         console.print(
             _table(
                 "Output units",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_dynamicgate.conversion.copies import copy_state
+
 
 class Rule:
     """Keeps a step as it is: it reads everything and computes everything.
@@ -57,7 +59,9 @@ class Rule:
             layer.build_from_config(step.operation.get_build_config())
         outputs = layer(*args, **kwargs)
         if fill:
-            layer.set_weights(step.operation.get_weights())
+            inner = zip(step.operation._flatten_layers(), layer._flatten_layers(), strict=True)
+            for old, new in inner:
+                copy_state(old, new)
         return outputs
 
 
