@@ -2,60 +2,190 @@
 
 python docs/tables.py           # rewrite the tables
 python docs/tables.py --check   # exit with 1 if a table is not what the files say
+
+The files are the `results.json` that `keras-dynamicgate compare` writes, by the name of the task.
 """
 
+import functools
 import json
 import pathlib
 import re
 import sys
 
+from keras_dynamicgate.datasets import PBMC3K_MARKERS
+from keras_dynamicgate.experiments.tables import markdown_table, summarise
+
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-HEAD = "| {} | accuracy | open ratio | executed MACs | gate MACs | relative MACs |"
+TASKS = [
+    name
+    for name in ("mnist", "cifar10", "tiny_imagenet", "speech_commands", "pbmc3k")
+    if (RESULTS / f"{name}.json").exists()
+]
+BACKENDS = ("jax", "tensorflow", "torch")
+GATED = ("static", "dynamic", "dynamic_rigl")
+BUDGETS = (0.5, 0.3, 0.15, 0.05)
+TOLERANCE = 0.02
 
 
+@functools.cache
 def load(name):
-    """Load one result file."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    """Load one result file and average its seeds."""
+    return summarise(json.loads((RESULTS / f"{name}.json").read_text())["runs"])
 
 
-def row(first, run):
-    """Lay out one model as a row."""
-    return (
-        f"| {first} | {run['accuracy']:.2%} | {run['open_ratio']:.2f} | "
-        f"{run['executed_macs']:,.0f} | {run['gate_macs']:,.0f} | {run['relative_macs']:.3f} |"
-    )
+def find(summary, model, target):
+    """Find the line of a model at a budget, or `None`."""
+    return next((each for each in summary if (each.model, each.target) == (model, target)), None)
 
 
-def mnist():
-    """Lay out both budgets on one backend."""
-    large, small = load("mnist-jax-0.3"), load("mnist-jax-0.15")
-    rows = [row("`dense`", large["models"][0])]
-    for result in (large, small):
-        for run in result["models"][1:]:
-            rows.append(row(f"`{run['name']}` at {result['target_macs']}", run))
-    return "\n".join([HEAD.format("model"), "| --- " * 6 + "|", *rows])
+def percent(line):
+    """Lay out an accuracy."""
+    spread = f" ± {100 * line.deviation['accuracy']:.2f}" if line.seeds > 1 else ""
+    return f"{100 * line.mean['accuracy']:.2f}{spread}"
 
 
-def mnist_all():
-    """Lay out both budgets on all backends."""
+def table(heads, rows):
+    """Lay out a Markdown table."""
+    rows = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def first():
+    """Lay out MNIST as one glance: full, narrow and gated."""
+    summary = load("mnist")
+    chosen = [find(summary, "dropout", None)]
+    chosen += [find(summary, m, t) for t in (0.3, 0.15, 0.05) for m in ("narrow", *GATED[:2])]
+    rows = [
+        [
+            f"`{line.model}`" + (f" at {line.target}" if line.target else ", the full network"),
+            percent(line) + " %",
+            f"{line.mean['open_ratio']:.2f}",
+            f"{line.mean['relative_macs']:.3f}",
+        ]
+        for line in chosen
+    ]
+    return table(["model", "accuracy", "open ratio", "relative MACs"], rows)
+
+
+def backends():
+    """Lay out MNIST on the three backends, seed 0."""
     rows = []
-    for backend in ("tensorflow", "jax", "torch"):
-        for target in ("0.3", "0.15"):
-            result = load(f"mnist-{backend}-{target}")
-            for run in result["models"]:
-                rows.append(row(f"{backend}, {target}: `{run['name']}`", run))
-    return "\n".join([HEAD.format("backend, budget: model"), "| --- " * 6 + "|", *rows])
+    for backend in BACKENDS:
+        name = "mnist" if backend == "jax" else f"mnist-{backend}"
+        runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
+        summary = summarise([run for run in runs if run["seed"] == 0])
+        for model, target in [
+            ("dropout", None),
+            *((m, t) for t in (0.3, 0.15) for m in ("narrow", "static", "dynamic")),
+        ]:
+            line = find(summary, model, target)
+            budget = f"{target:g}" if target else ""
+            relative = f"{line.mean['relative_macs']:.3f}"
+            rows.append([backend, model, budget, percent(line), relative])
+    return table(["backend", "model", "budget", "accuracy in %", "relative MACs"], rows)
 
 
-TABLES = {"mnist": mnist, "mnist-all": mnist_all}
+def verdict():
+    """Set the best gated model beside the full and the narrow network, task by task."""
+    rows = []
+    for task in TASKS:
+        summary = load(task)
+        full = max(
+            (find(summary, model, None) for model in ("dense", "dropout")),
+            key=lambda line: line.mean["accuracy"],
+        )
+        for suffix in ("", "_distilled"):
+            for target in BUDGETS:
+                rows += _verdict(summary, task, full, target, suffix)
+    heads = ["data set", "budget", "full", "narrow", "best gated", "which", "won back"]
+    return table(heads, rows)
+
+
+def _verdict(summary, task, full, target, suffix):
+    narrow = find(summary, f"narrow{suffix}", target)
+    gated = [find(summary, f"{model}{suffix}", target) for model in GATED]
+    gated = [
+        line
+        for line in gated
+        if line is not None and abs(line.mean["relative_macs"] - target) <= TOLERANCE
+    ]
+    if narrow is None or not gated:
+        return []
+    best = max(gated, key=lambda line: line.mean["accuracy"])
+    cost = full.mean["accuracy"] - narrow.mean["accuracy"]
+    deviation = max(narrow.deviation["accuracy"], full.deviation["accuracy"])
+    share = (best.mean["accuracy"] - narrow.mean["accuracy"]) / cost if cost else 0.0
+    return [
+        [
+            task,
+            f"{target:g}",
+            percent(full),
+            percent(narrow),
+            percent(best),
+            best.model + (" *" if best.theoretical else ""),
+            f"{share:.0%}" if cost > deviation else "narrowing costs nothing",
+        ]
+    ]
+
+
+def results(task):
+    """Lay out all models of a task."""
+    return markdown_table(load(task))
+
+
+def signatures(task):
+    """Lay out the signs of conditional computation, seed 0."""
+    runs = json.loads((RESULTS / f"{task}.json").read_text())["runs"]
+    runs = [run for run in runs if run["signatures"] and run["seed"] == 0]
+    names = list(runs[0]["signatures"])
+    rows = [
+        [run["model"], f"{run['target']:g}", *(f"{run['signatures'][name]:.3f}" for name in names)]
+        for run in sorted(runs, key=lambda run: (-run["target"], run["model"]))
+    ]
+    return table(["model", "budget", *(name.replace("_", " ") for name in names)], rows)
+
+
+def genes():
+    """List the genes that the smallest static gates leave open, seed 0."""
+    runs = json.loads((RESULTS / "pbmc3k.json").read_text())["runs"]
+    run = next(r for r in runs if (r["model"], r["target"], r["seed"]) == ("static", 0.05, 0))
+    names = sorted(run["open_features"])
+    return f"{len(names)} of 2,000 genes: " + ", ".join(names) + "."
+
+
+def markers():
+    """Say for each cell type which marker genes the smallest static gates leave open, by seed."""
+    runs = json.loads((RESULTS / "pbmc3k.json").read_text())["runs"]
+    runs = [run for run in runs if (run["model"], run["target"]) == ("static", 0.05)]
+    rows = []
+    for cell_type, genes in PBMC3K_MARKERS.items():
+        kept = [
+            f"{gene} ({sum(gene in run['open_features'] for run in runs)} of {len(runs)})"
+            for gene in genes
+        ]
+        rows.append([cell_type, ", ".join(kept)])
+    return table(["cell type", "marker genes (seeds in which it is open)"], rows)
+
+
+TABLES = {
+    "markers": markers,
+    "first": first,
+    "backends": backends,
+    "verdict": verdict,
+    "genes": genes,
+    **{f"results-{task}": functools.partial(results, task) for task in TASKS},
+    **{f"signatures-{task}": functools.partial(signatures, task) for task in ("mnist",)},
+}
 
 
 def fill(text):
     """Replace what stands between the marks of each table."""
-    for name, table in TABLES.items():
+    for name, make in TABLES.items():
         pattern = rf"(<!-- table: {name} -->\n).*?(<!-- /table -->)"
-        text = re.sub(pattern, lambda m, t=table: f"{m[1]}{t()}\n{m[2]}", text, flags=re.DOTALL)
+        if re.search(pattern, text, flags=re.DOTALL):
+            content = make()
+            text = re.sub(pattern, lambda m, c=content: f"{m[1]}{c}\n{m[2]}", text, flags=re.DOTALL)
     return text
 
 

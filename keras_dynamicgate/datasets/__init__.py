@@ -9,11 +9,12 @@ from keras_dynamicgate.datasets._dataset import Dataset, ElementSpec, Split
 from keras_dynamicgate.datasets.cifar10 import cifar10
 from keras_dynamicgate.datasets.digits import digits
 from keras_dynamicgate.datasets.mnist import mnist
-from keras_dynamicgate.datasets.pbmc3k import pbmc3k
+from keras_dynamicgate.datasets.pbmc3k import PBMC3K_MARKERS, pbmc3k
 from keras_dynamicgate.datasets.speech_commands import speech_commands
 from keras_dynamicgate.datasets.tiny_imagenet import tiny_imagenet
 
 __all__ = [
+    "PBMC3K_MARKERS",
     "Batches",
     "Dataset",
     "ElementSpec",

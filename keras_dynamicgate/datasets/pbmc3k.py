@@ -27,6 +27,17 @@ _CLASS_NAMES = (
     "Dendritic cells",
     "Megakaryocytes",
 )
+# By which genes the customary analysis names the cell types.
+PBMC3K_MARKERS = {
+    "CD4 T cells": ("IL7R",),
+    "CD14+ Monocytes": ("CD14", "LYZ"),
+    "B cells": ("MS4A1", "CD79A"),
+    "CD8 T cells": ("CD8A", "CD8B"),
+    "NK cells": ("GNLY", "NKG7"),
+    "FCGR3A+ Monocytes": ("FCGR3A", "MS4A7"),
+    "Dendritic cells": ("FCER1A", "CST3"),
+    "Megakaryocytes": ("PPBP",),
+}
 _NUM_GENES = 2000
 _TEST_FRACTION = 0.2
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from keras_dynamicgate import pictures
 
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
 
 def plot_pareto(summary):
     """Draw accuracy against relative MACs with the Pareto front of each family.
@@ -37,6 +39,8 @@ def plot_pareto(summary):
         dashes = "--" if lines[0].theoretical else "-"
         axes.plot(*np.transpose(front), dashes, color=color, linewidth=1)
     axes.set_xscale("log")
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.minorticks_off()
     axes.set(xlabel="relative MACs, gate networks counted", ylabel="test accuracy in %")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")

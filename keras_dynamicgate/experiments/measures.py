@@ -11,7 +11,7 @@ from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.macs.report import count_macs
 
 NOISE = 0.1
-LONGEST_LIST = 500
+LONGEST_LIST = 1000
 
 
 def measure(model, dataset, reference_macs):

@@ -106,6 +106,12 @@ TASKS = {
             scale=4.7,
             shifts=(-4, -2, 2, 4),
         ),
-        Task("pbmc3k", datasets.pbmc3k, (256,), Recipe(epochs=60, peak_learning_rate=1e-3)),
+        Task(
+            "pbmc3k",
+            datasets.pbmc3k,
+            (256,),
+            Recipe(epochs=60, peak_learning_rate=1e-3),
+            quick_epochs=20,
+        ),
     )
 }

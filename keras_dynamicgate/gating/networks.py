@@ -96,6 +96,9 @@ class GateNetwork(keras.layers.Layer):
 class StaticGate(GateNetwork):
     """Logits that are free parameters, the same for all inputs: learned structural dropout.
 
+    They start a little apart from each other, so that a budget closes them one by one. With
+    `block_size=1` they cost no more than with blocks, and budgets are met more closely.
+
     Costs nothing at inference, and what it closes `compact` can remove. The weight is a tenth of
     the logit's bias, here and in the other gate networks, so that logits move ten times as fast
     under Adam and its like; under plain SGD it is a hundred times, so use a smaller learning rate.

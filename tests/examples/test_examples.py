@@ -57,8 +57,8 @@ def test_example_names_what_is_missing_before_it_trains(name, tmp_path):
 
 def test_pbmc3k_example_lists_the_genes_that_are_enough(tmp_path, data_dir):
     pytest.importorskip("scanpy")
-    options = ("--quick", "--models", "static", "--out", tmp_path)
+    options = ("--quick", "--models", "static", "--targets", "0.05", "--out", tmp_path)
     finished = run_example("pbmc3k", "--data-dir", data_dir / "pbmc3k", *options)
     assert finished.returncode == 0, finished.stderr
-    assert "of 2,000 genes are enough for static at 0.3" in finished.stdout
+    assert "of 2,000 genes are enough for static at 0.05" in finished.stdout
     assert "MS4A1" in finished.stdout
