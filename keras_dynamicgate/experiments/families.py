@@ -104,8 +104,7 @@ def _dynamic_rigl(task, dataset, target):
         return DynamicGateDense(units, dense=dense, name=name)
 
     candidate = _gated(task, dataset, target, layer)
-    # Before the budget, which needs to know how many weights are kept.
-    candidate.callbacks.insert(0, _rewiring(task, dataset))
+    candidate.callbacks.append(_rewiring(task, dataset))
     candidate.settings["sparsity"] = round(sparsity, 3)
     return candidate
 

@@ -117,8 +117,9 @@ def note(summary):
     """Say what the numbers of a summary are."""
     seeds = sorted({line.seeds for line in summary})
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    counts = "one seed" if seeds == [1] else f"mean ± standard deviation over {counts} seeds"
     return (
-        f"Test split, hard masks, mean ± standard deviation, {counts} seeds. Multiply-accumulates "
+        f"Test split, hard masks, {counts}. Multiply-accumulates "
         "(MACs) are relative to the full dense network, gate networks and routers counted. "
         "*: theoretical, since single weights are left out, which saves no time without special "
         "kernels."

@@ -47,7 +47,10 @@ def test_lines_are_ordered_by_budget_and_family_with_full_networks_first():
 
 def test_markdown_table_has_spread_gates_settings_and_marks_what_is_theoretical():
     runs = [result("pruned", 0.3, seed, 0.9, theoretical=True) for seed in range(3)]
-    row = markdown_table(summarise(runs)).splitlines()[2]
+    lines = markdown_table(summarise(runs)).splitlines()
+    row = lines[2]
+    assert "mean ± standard deviation over 3 seeds" in lines[-1]
+    assert "one seed" in markdown_table(summarise(runs[:1]))
     assert row == (
         "| pruned | 0.3 | 90.00 ± 0.00 % | 50.00 ± 0.00 % | 0.40 | 0.300 * | 0.020 "
         "| widths 12-6, dropout 0.2 |"
