@@ -13,7 +13,7 @@ import re
 import sys
 
 from keras_dynamicgate.datasets import PBMC3K_MARKERS
-from keras_dynamicgate.experiments.tables import markdown_table, summarise
+from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -39,18 +39,6 @@ def find(summary, model, target):
     return next((each for each in summary if (each.model, each.target) == (model, target)), None)
 
 
-def percent(line):
-    """Lay out an accuracy."""
-    spread = f" ± {100 * line.deviation['accuracy']:.2f}" if line.seeds > 1 else ""
-    return f"{100 * line.mean['accuracy']:.2f}{spread}"
-
-
-def table(heads, rows):
-    """Lay out a Markdown table."""
-    rows = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
 def first():
     """Lay out MNIST as one glance: full, narrow and gated."""
     summary = load("mnist")
@@ -65,7 +53,7 @@ def first():
         ]
         for line in chosen
     ]
-    return table(["model", "accuracy", "open ratio", "relative MACs"], rows)
+    return markdown(["model", "accuracy", "open ratio", "relative MACs"], rows)
 
 
 def backends():
@@ -83,7 +71,7 @@ def backends():
             budget = f"{target:g}" if target else ""
             relative = f"{line.mean['relative_macs']:.3f}"
             rows.append([backend, model, budget, percent(line), relative])
-    return table(["backend", "model", "budget", "accuracy in %", "relative MACs"], rows)
+    return markdown(["backend", "model", "budget", "accuracy in %", "relative MACs"], rows)
 
 
 def verdict():
@@ -99,7 +87,7 @@ def verdict():
             for target in BUDGETS:
                 rows += _verdict(summary, task, full, target, suffix)
     heads = ["data set", "budget", "full", "narrow", "best gated", "which", "won back"]
-    return table(heads, rows)
+    return markdown(heads, rows)
 
 
 def _verdict(summary, task, full, target, suffix):
@@ -143,7 +131,7 @@ def signatures(task):
         [run["model"], f"{run['target']:g}", *(f"{run['signatures'][name]:.3f}" for name in names)]
         for run in sorted(runs, key=lambda run: (-run["target"], run["model"]))
     ]
-    return table(["model", "budget", *(name.replace("_", " ") for name in names)], rows)
+    return markdown(["model", "budget", *(name.replace("_", " ") for name in names)], rows)
 
 
 def genes():
@@ -165,7 +153,7 @@ def markers():
             for gene in genes
         ]
         rows.append([cell_type, ", ".join(kept)])
-    return table(["cell type", "marker genes (seeds in which it is open)"], rows)
+    return markdown(["cell type", "marker genes (seeds in which it is open)"], rows)
 
 
 TABLES = {

@@ -6,6 +6,7 @@ import pathlib
 
 import keras
 
+from keras_dynamicgate.files import written_at_once
 from keras_dynamicgate.macs.report import count_macs
 
 FRONT = "front.json"
@@ -103,9 +104,8 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         front = [point, *(other for other in self.front if other not in beaten)]
         self.front = sorted(front, key=lambda each: each.relative_macs)
         # The list first, so that it never names a model that is gone.
-        partial = self.folder / f"{FRONT}.partial"
-        partial.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
-        partial.replace(self.folder / FRONT)
+        with written_at_once(self.folder / FRONT) as part:
+            part.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
         for other in beaten:
             if other.epoch != point.epoch:
                 (self.folder / other.file_name).unlink(missing_ok=True)

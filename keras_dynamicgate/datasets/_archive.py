@@ -10,7 +10,7 @@ from typing import IO, cast
 
 import keras
 
-from keras_dynamicgate.datasets._cache import written_at_once
+from keras_dynamicgate.files import written_at_once
 
 
 def extract(archive: Path, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import keras
 
-from keras_dynamicgate.datasets._cache import written_at_once
+from keras_dynamicgate.files import written_at_once
 
 _CHUNK = 1 << 18
 _TIMEOUT = 60

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_dynamicgate.datasets._cache import written_at_once
+from keras_dynamicgate.files import written_at_once
 
 Arrays = dict[str, Any]
 

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_dynamicgate.baselines import SwitchMoE
 from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.layers.gated_layer import gated_layers
 
 
 def choices_of(model, x, batch_size=512):
@@ -25,6 +26,8 @@ def choices_of(model, x, batch_size=512):
 
 
 def _masks(model, x, batch_size):
+    if not any(layer.gate.input_dependent for layer in gated_layers(model)):
+        return []
     masks: dict = {}
     for _, record in record_batches(model, x, batch_size):
         for gate, mask in record.masks().items():

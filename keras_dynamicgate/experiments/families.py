@@ -10,7 +10,9 @@ import keras
 from keras_dynamicgate import baselines
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.experiments.networks import (
+    chain_macs,
     dense_macs,
+    feature_count,
     network,
     prepared_inputs,
     widths,
@@ -46,12 +48,10 @@ class Family:
 
     Attributes:
         build: Function `build(task, dataset, target)` that gives a `Candidate`.
-        summary: What the family is, for tables.
         budgeted: Whether it has a model for each target; otherwise there is one model.
     """
 
     build: Callable[..., Candidate]
-    summary: str
     budgeted: bool = True
 
 
@@ -173,7 +173,7 @@ def _mixture(task, dataset, target, mixture, running):
     The widths are chosen so that what runs, the router included, costs the target.
     """
     budget = target * dense_macs(task, dataset, task.hidden)
-    features = math.prod(dataset.train.element_spec[0].shape)
+    features = feature_count(dataset)
 
     def sizes(factor):
         hidden, *rest = widths(task, factor)
@@ -181,8 +181,8 @@ def _mixture(task, dataset, target, mixture, running):
 
     def macs(factor):
         hidden, rest = sizes(factor)
-        tail = sum(rows * columns for rows, columns in zip(rest, rest[1:], strict=False))
-        return features * EXPERTS + running * hidden * (features + rest[0]) + tail
+        expert = chain_macs((features, hidden, rest[0]))
+        return features * EXPERTS + running * expert + chain_macs(rest)
 
     hidden, (units, *rest) = sizes(_closest(macs, budget))
     inputs, x = prepared_inputs(task, dataset)
@@ -208,17 +208,17 @@ def _closest(macs_of, macs, steps=40):
 
 
 FAMILIES = {
-    "linear": Family(_linear, "one dense layer from inputs to classes", budgeted=False),
-    "dense": Family(_dense, "the full dense network without dropout", budgeted=False),
-    "dropout": Family(_dropout, "the full dense network with dropout", budgeted=False),
-    "narrow": Family(_narrow, "the dense network made narrower"),
-    "pruned": Family(_pruned, "single weights pruned by magnitude"),
-    "rigl": Family(_rigl, "sparse from the start, rewired while it trains"),
-    "switch_moe": Family(_switch_moe, "experts, two of eight for each input"),
-    "soft_moe": Family(_soft_moe, "experts, all of them, weighted for each input"),
-    "static": Family(_static, "static gates on inputs and hidden blocks"),
-    "dynamic": Family(_dynamic, "static gates on inputs, input-dependent gates on hidden blocks"),
-    "dynamic_rigl": Family(_dynamic_rigl, "input-dependent gates on sparse rewired layers"),
+    "linear": Family(_linear, budgeted=False),
+    "dense": Family(_dense, budgeted=False),
+    "dropout": Family(_dropout, budgeted=False),
+    "narrow": Family(_narrow),
+    "pruned": Family(_pruned),
+    "rigl": Family(_rigl),
+    "switch_moe": Family(_switch_moe),
+    "soft_moe": Family(_soft_moe),
+    "static": Family(_static),
+    "dynamic": Family(_dynamic),
+    "dynamic_rigl": Family(_dynamic_rigl),
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_dynamicgate import pictures
+from keras_dynamicgate.pareto import pareto_front
 
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -45,26 +46,6 @@ def plot_pareto(summary):
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper")
     return figure
-
-
-def pareto_front(points):
-    """Keep the points that no other beats in both cost and accuracy.
-
-    Args:
-        points: List of pairs of cost and accuracy.
-
-    Returns:
-        List of the pairs that remain, from cheap to costly.
-
-    Examples:
-        >>> pareto_front([(0.3, 97.0), (0.1, 98.0), (1.0, 99.0)])
-        [(0.1, 98.0), (1.0, 99.0)]
-    """
-    front: list = []
-    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or accuracy > front[-1][1]:
-            front.append((cost, accuracy))
-    return front
 
 
 def plot_usage(runs):

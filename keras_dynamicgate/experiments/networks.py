@@ -1,5 +1,8 @@
 """The fully connected network of a task with layers of any kind."""
 
+import itertools
+import math
+
 import keras
 
 
@@ -44,8 +47,14 @@ def widths(task, factor):
 
 def dense_macs(task, dataset, hidden):
     """Count the multiply-accumulates of the dense network with the given hidden widths."""
-    features = 1
-    for size in dataset.train.element_spec[0].shape:
-        features *= size
-    sizes = (features, *hidden, dataset.num_classes)
-    return sum(rows * columns for rows, columns in zip(sizes, sizes[1:], strict=False))
+    return chain_macs((feature_count(dataset), *hidden, dataset.num_classes))
+
+
+def chain_macs(sizes):
+    """Count the multiply-accumulates of dense layers, one behind the other, between these sizes."""
+    return sum(rows * columns for rows, columns in itertools.pairwise(sizes))
+
+
+def feature_count(dataset):
+    """Count the numbers that a sample of a data set consists of."""
+    return math.prod(dataset.train.element_spec[0].shape)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import numpy as np
+
+from keras_dynamicgate.files import written_at_once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +75,8 @@ class RunStore:
         """Keep the logits of a run that others learn from: a dict of arrays by split."""
         path = self.teacher_path(run)
         path.parent.mkdir(exist_ok=True)
-        partial = path.with_name(f"{run}.{os.getpid()}.partial.npz")
-        np.savez(partial, **logits)
-        os.replace(partial, path)
+        with written_at_once(path) as part, open(part, "wb") as file:
+            np.savez(file, **logits)
 
     def teacher_path(self, run):
         """Name the file with the logits of a run that others learn from."""
@@ -92,6 +92,5 @@ class RunStore:
 
 def write_json(path, content):
     """Write a file that is either whole or not there."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(partial, path)
+    with written_at_once(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n")

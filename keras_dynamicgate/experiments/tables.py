@@ -97,8 +97,8 @@ def cells(line):
     return (
         line.model,
         "" if line.target is None else f"{line.target:g}",
-        _percent(line, "accuracy"),
-        _percent(line, "macro_f1"),
+        f"{percent(line)} %",
+        f"{percent(line, 'macro_f1')} %",
         f"{line.mean['open_ratio']:.2f}",
         f"{line.mean['relative_macs']:.3f}" + (" *" if line.theoretical else ""),
         f"{gates:.3f}",
@@ -108,9 +108,13 @@ def cells(line):
 
 def markdown_table(summary):
     """Lay out a summary as a Markdown table with a note on its numbers."""
-    rows = [HEADS, ("---",) * len(HEADS), *(cells(line) for line in summary)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"{table}\n\n{note(summary)}"
+    return f"{markdown(HEADS, [cells(line) for line in summary])}\n\n{note(summary)}"
+
+
+def markdown(heads, rows):
+    """Lay out rows of text as a Markdown table."""
+    rows = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def note(summary):
@@ -137,9 +141,10 @@ def terminal_table(summary):
     return table
 
 
-def _percent(line, name):
+def percent(line, name="accuracy"):
+    """Give the mean of what was measured, and its spread over several seeds, in percent."""
     spread = f" ± {100 * line.deviation[name]:.2f}" if line.seeds > 1 else ""
-    return f"{100 * line.mean[name]:.2f}{spread} %"
+    return f"{100 * line.mean[name]:.2f}{spread}"
 
 
 def _plain(value):

@@ -2,7 +2,7 @@
 
 from keras_dynamicgate.reports.charts import legend, scatter
 from keras_dynamicgate.reports.markup import element, section, table
-from keras_dynamicgate.reports.results import pareto_front
+from keras_dynamicgate.reports.results import best_runs
 
 HEADS = ("model", "target", "runs", "accuracy", "lowest", "highest", "relative MACs")
 AXES = ("relative MACs", "accuracy")
@@ -11,7 +11,7 @@ AXES = ("relative MACs", "accuracy")
 def comparison_section(runs):
     """Write the picture and the table of the runs of a comparison."""
     models = list(dict.fromkeys(run.model for run in runs))
-    front = pareto_front(runs)
+    front = best_runs(runs)
     groups = [[_point(run) for run in runs if run.model == model] for model in models]
     on_front = ", ".join(dict.fromkeys(run.model for run in front))
     summary = (

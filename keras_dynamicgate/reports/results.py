@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from keras_dynamicgate.gating import checks
+from keras_dynamicgate.pareto import pareto_front
 
 FORMAT = '{"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.98, "relative_macs": 0.29}]}'
 
@@ -63,10 +64,6 @@ def _run(number, run):
     return Run(run["model"], target, accuracy, relative_macs)
 
 
-def pareto_front(runs):
+def best_runs(runs):
     """List the runs that no other run beats in accuracy and MACs, the cheapest first."""
-    front: list[Run] = []
-    for run in sorted(runs, key=lambda run: (run.relative_macs, -run.accuracy)):
-        if not front or run.accuracy > front[-1].accuracy:
-            front.append(run)
-    return front
+    return pareto_front(runs, place=lambda run: (run.relative_macs, run.accuracy))

@@ -4,8 +4,9 @@ import time
 import numpy as np
 import pytest
 
-from keras_dynamicgate.datasets._cache import cache_folder, written_at_once
+from keras_dynamicgate.datasets._cache import cache_folder
 from keras_dynamicgate.datasets._feature_cache import cached_arrays
+from keras_dynamicgate.files import written_at_once
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_dynamicgate.reports.results import Run, pareto_front, read_runs
+from keras_dynamicgate.reports.results import Run, best_runs, read_runs
 
 
 def run(accuracy, relative_macs):
@@ -10,7 +10,7 @@ def run(accuracy, relative_macs):
 def test_front_has_the_runs_that_no_other_beats():
     cheap, better, best = run(0.90, 0.1), run(0.95, 0.3), run(0.97, 1.0)
     beaten = [run(0.89, 0.2), run(0.95, 0.4), run(0.85, 0.1)]
-    assert pareto_front([best, *beaten, better, cheap]) == [cheap, better, best]
+    assert best_runs([best, *beaten, better, cheap]) == [cheap, better, best]
 
 
 def test_runs_are_read_with_and_without_a_target():
