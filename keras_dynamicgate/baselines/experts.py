@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.cost import Flow, Product, ShareOpen, positions
+from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.gating.networks import gate_product
+from keras_dynamicgate.gating.openness import ShareOpen
 
 
 class MixtureOfExperts(keras.layers.Layer):

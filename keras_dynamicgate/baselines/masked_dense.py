@@ -1,7 +1,6 @@
 """A dense layer some of whose weights are not there: what the sparse baselines have in common."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating import checks
@@ -119,7 +118,7 @@ class MaskedDense(keras.layers.Layer):
         """State for the MAC count what one sample costs: the weights that are kept."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
-        product = Product(macs, inputs.open, kept=np.asarray(ops.convert_to_numpy(self.kept)))
+        product = Product(macs, inputs.open, kept=self.kept)
         # An activation across units, such as softmax, needs all of them.
         own_columns = is_feature_wise(self.activation)
         return [product], Flow(shape, producers=(product,) if own_columns else ())

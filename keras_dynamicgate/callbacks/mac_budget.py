@@ -10,7 +10,6 @@ from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.budget import BudgetController, is_steerable
 from keras_dynamicgate.gating.masks import fewest_open
-from keras_dynamicgate.macs.flow import model_cost
 
 MISSED_BY = 0.05
 
@@ -66,9 +65,7 @@ class MacBudget(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._controller is None:
-            # Not before now: when the training began, `BackupAndRestore` may have loaded weights
-            # and `RigLUpdate` may have spread sparse ones anew.
-            self._cost = model_cost(self.model)
+            # Not before now: when the training began, `BackupAndRestore` may have loaded weights.
             self._first_epoch = epoch
             self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
         if self._controller.progress_per_step == 0.0:
@@ -83,7 +80,7 @@ class MacBudget(keras.callbacks.Callback):
             raise
 
     def on_train_end(self, logs=None):
-        measured = self._cost.relative_on_average(self._open_ratios())
+        measured = self._relative_macs(self._open_ratios())
         self._detach()
         if abs(measured - self.target) > MISSED_BY:
             warnings.warn(
@@ -97,13 +94,13 @@ class MacBudget(keras.callbacks.Callback):
         if not resumed:
             epochs -= self._first_epoch
         # A model that an earlier training has brought to its budget is not opened again.
-        now = dict.fromkeys(self._gates, 1.0) if resumed else self._open_ratios()
+        now = self._all_open() if resumed else self._open_ratios()
         steps = (self.params["steps"] or 0) * epochs
         controller = BudgetController(
             self._gates,
             self._cost.relative_on_average,
             target=self.target,
-            start=max(self.target, self._cost.relative_on_average(now)),
+            start=max(self.target, self._relative_macs(now)),
             warmup=self.warmup,
             ramp=self.ramp,
             progress_per_step=1.0 / steps if steps else 0.0,
@@ -126,8 +123,14 @@ class MacBudget(keras.callbacks.Callback):
     def _progress(self):
         return float(ops.convert_to_numpy(self._gates[0].budget_state)[0])
 
+    def _relative_macs(self, averages):
+        return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
+
+    def _all_open(self):
+        return {gate: ops.ones(gate.gates) for gate in self._gates}
+
     def _open_ratios(self):
-        return {gate: float(ops.convert_to_numpy(gate.open_ratio)) for gate in self._gates}
+        return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
 
     def _check_reachable(self):
         if not any(is_steerable(gate) for gate in self._gates):
@@ -136,8 +139,8 @@ class MacBudget(keras.callbacks.Callback):
                 "and frozen ones do not learn. "
                 f"Received: model {self.model.name!r} without any other gates"
             )
-        least = {gate: _least_open(gate) for gate in self._gates}
-        lowest = self._cost.relative_on_average(least)
+        least = {gate: _least_open(gate) * ops.ones(gate.gates) for gate in self._gates}
+        lowest = self._relative_macs(least)
         if lowest > self.target:
             raise ValueError(
                 f"Argument `target` is out of reach: model {self.model.name!r} costs at least "

@@ -7,6 +7,7 @@ SMALLEST_GAIN = 0.01
 GAIN_RISE = 1.05
 GAIN_FALL = 0.95
 DRIFT_GAIN = 0.002
+DRIFT_FALL = 0.9
 LARGEST_DRIFT = 0.05
 LARGEST_ERROR = 1.0
 PRESSURE_GROWTH = 0.3
@@ -42,7 +43,8 @@ class BudgetController:
 
     Args:
         gates: List of the `Gate` layers of the model, in the order in which they run.
-        relative_macs: Function from a dict of `Gate` to a scalar openness to the relative MACs.
+        relative_macs: Function that gives the relative MACs for a dict from `Gate` to the average
+            openness of its gates, of shape `(gates,)`.
         target: Float, the relative MACs to end with.
         start: Float, the relative MACs to start from.
         warmup: Float, the share of the training before the allowance falls.
@@ -79,7 +81,9 @@ class BudgetController:
         error = started * self._error(self.allowance(progress))
         gain = gain * ops.where(error * last_error >= 0.0, GAIN_RISE, GAIN_FALL)
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
-        # The integral follows gates that drift: the pressure moves them at every step.
+        # The integral follows gates that drift: the pressure moves them at every step. What it has
+        # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
+        drift = drift * ops.where(error * drift < 0.0, DRIFT_FALL, 1.0)
         drift = ops.clip(drift + DRIFT_GAIN * error, -LARGEST_DRIFT, LARGEST_DRIFT)
         price = self._steered.price + gain * error + started * drift
         price = ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
@@ -109,4 +113,7 @@ class BudgetController:
 
     def _marginal_macs(self, gate, usage):
         """Give what the model costs more with this gate open than with it closed."""
-        return self.relative_macs({**usage, gate: 1.0}) - self.relative_macs({**usage, gate: 0.0})
+        opened, closed = ops.ones(gate.gates), ops.zeros(gate.gates)
+        return self.relative_macs({**usage, gate: opened}) - self.relative_macs(
+            {**usage, gate: closed}
+        )

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_dynamicgate.gating import checks, masks, networks, record
 from keras_dynamicgate.gating.budget import INITIAL_STATE
-from keras_dynamicgate.gating.cost import GateOpen
+from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 
 
@@ -35,8 +35,9 @@ class Gate(keras.layers.Layer):
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
 
     Attributes:
-        usage: Scalar weight, mean gate probability of the last training batch.
-        open_ratio: Scalar weight, mean of the deterministic mask of the last training batch.
+        usage: Weight of shape `(gates,)`, mean probability of each gate in the last training batch.
+        open_ratio: Weight of shape `(gates,)`, mean of the deterministic mask of each gate in the
+            last training batch.
         penalty: Scalar weight, what the last training step was charged.
         penalty_scale: Scalar weight that multiplies the usage regularizer.
         noise_scale: Scalar weight that multiplies the noise of `estimator="logistic"`.
@@ -111,8 +112,8 @@ class Gate(keras.layers.Layer):
         self.threshold = self._state("threshold", self.initial_threshold)
         self.penalty_scale = self._state("penalty_scale", 1.0)
         self.noise_scale = self._state("noise_scale", 1.0)
-        self.usage = self._state("usage", self.initial_open)
-        self.open_ratio = self._state("open_ratio", 1.0)
+        self.usage = self._state("usage", self.initial_open, (self.gates,))
+        self.open_ratio = self._state("open_ratio", 1.0, (self.gates,))
         self.penalty = self._state("penalty", 0.0)
         self.price = self._state("price", 0.0)
         self.pressure = self._state("pressure", 0.0)
@@ -179,9 +180,10 @@ class Gate(keras.layers.Layer):
         return masks.straight_through(self._hard_mask(logits, probability), probability)
 
     def _follow(self, probability, mask):
-        """Keep the usage and the deterministic open ratio of the batch."""
-        self.usage.assign(ops.stop_gradient(ops.mean(probability)))
-        self.open_ratio.assign(ops.stop_gradient(ops.mean(mask)))
+        """Keep the usage and the deterministic open ratio of each gate in the batch."""
+        for weight, values in ((self.usage, probability), (self.open_ratio, mask)):
+            mean = ops.mean(values, axis=tuple(range(len(values.shape) - 1)))
+            weight.assign(ops.stop_gradient(mean))
 
     def _charge(self, probability):
         """Add what the regularizer and the budget ask for open gates to the loss."""

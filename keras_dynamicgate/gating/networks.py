@@ -7,7 +7,8 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.cost import Open, Product, positions
+from keras_dynamicgate.gating.cost import Product, positions
+from keras_dynamicgate.gating.openness import Open
 
 AUTO_RANK_SHARE = 0.04
 AUTO_RANK_LIMIT = 16

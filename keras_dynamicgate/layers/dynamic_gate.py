@@ -2,7 +2,8 @@
 
 import keras
 
-from keras_dynamicgate.gating.cost import Flow, both
+from keras_dynamicgate.gating.cost import Flow
+from keras_dynamicgate.gating.openness import both
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks, resolve_block_size
 
 

@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.gating.activations import is_feature_wise
-from keras_dynamicgate.gating.cost import Flow, PooledOpen, Product, per_channel, positions
+from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
+from keras_dynamicgate.gating.openness import PooledOpen
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
 

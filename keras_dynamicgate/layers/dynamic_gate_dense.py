@@ -205,9 +205,7 @@ class DynamicGateDense(GatedLayer):
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
         # Only a layer with sparse weights says which of them it keeps.
-        kept = getattr(self.dense, "kept", None)
-        kept = None if kept is None else keras.ops.convert_to_numpy(kept)
-        product = Product(macs, inputs.open, kept=kept)
+        product = Product(macs, inputs.open, kept=getattr(self.dense, "kept", None))
         # An activation across units, such as softmax, needs all of them, also the closed ones.
         own_columns = is_feature_wise(self.activation)
         output = Flow(shape, producers=(product,) if own_columns else ())

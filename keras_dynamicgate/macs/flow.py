@@ -50,15 +50,15 @@ class ModelCost:
                 executed = executed + product.executed_per_sample(masks)
         return executed, of_gates
 
-    def relative_on_average(self, usage):
-        """Give the relative MACs for a scalar openness of each gate, which may be tensors.
+    def relative_on_average(self, averages):
+        """Give the relative MACs, a tensor, for the average openness of each gate.
 
         Different gates count as independent of each other.
 
         Args:
-            usage: Dict from `Gate` to a scalar from 0 to 1.
+            averages: Dict from `Gate` to a tensor of shape `(gates,)` with numbers from 0 to 1.
         """
-        macs = sum(product.executed_on_average(usage) for product in self.all_products())
+        macs = sum(product.executed_on_average(averages) for product in self.all_products())
         return macs / max(self.dense(), 1)
 
 

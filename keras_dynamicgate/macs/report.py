@@ -256,9 +256,8 @@ def _averages_of_training(cost):
     probabilities, masks = {}, {}
     for gate in cost.gates.values():
         if gate.input_dependent:
-            lead = (1, gate.gates)
-            probabilities[gate] = np.full(lead, float(ops.convert_to_numpy(gate.usage)))
-            masks[gate] = np.full(lead, float(ops.convert_to_numpy(gate.open_ratio)))
+            probabilities[gate] = ops.convert_to_numpy(gate.usage)[None]
+            masks[gate] = ops.convert_to_numpy(gate.open_ratio)[None]
         else:
             with record_gates() as record:
                 gate(np.zeros((1, 1), "float32"))

@@ -10,17 +10,8 @@ import numpy as np
 from keras import layers, ops
 
 from keras_dynamicgate.gating.activations import is_feature_wise
-from keras_dynamicgate.gating.cost import (
-    Flow,
-    JoinedOpen,
-    PooledOpen,
-    Product,
-    ReshapedOpen,
-    both,
-    either,
-    per_channel,
-    positions,
-)
+from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
+from keras_dynamicgate.gating.openness import JoinedOpen, PooledOpen, ReshapedOpen, both, either
 
 
 def dense(layer, flows, shape):

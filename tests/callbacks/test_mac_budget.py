@@ -128,10 +128,12 @@ def controller(open_ratio, progress, **arguments):
     """A controller of one gate that controls all MACs of its model."""
     gate = Gate("static", 2)
     gate.build((None, 3))
-    gate.open_ratio.assign(open_ratio)
-    gate.usage.assign(open_ratio)
+    gate.open_ratio.assign([open_ratio, open_ratio])
+    gate.usage.assign([open_ratio, open_ratio])
     settings = {"target": 0.5, "start": 1.0, "warmup": 0.1, "ramp": 0.4, "progress_per_step": 0.0}
-    budget = BudgetController([gate], lambda usage: usage[gate], **{**settings, **arguments})
+    budget = BudgetController(
+        [gate], lambda averages: ops.mean(averages[gate]), **{**settings, **arguments}
+    )
     budget.set_progress(progress)
     return gate, budget
 
@@ -181,7 +183,7 @@ def test_gain_falls_when_the_error_changes_its_sign_and_rises_while_it_does_not(
     gate, budget = controller(0.75, 0.5)
     gains = []
     for open_ratio in (0.75, 0.25, 0.75, 0.75):
-        gate.open_ratio.assign(open_ratio)
+        gate.open_ratio.assign([open_ratio, open_ratio])
         budget.step(gate)
         gains.append(value(gate.budget_state[1]))
     assert gains == pytest.approx([0.2, 0.19, 0.1805, 0.189525])

@@ -95,10 +95,19 @@ def test_top_k_opens_exactly_k_in_training_and_inference(estimator):
 def test_gate_follows_usage_and_open_ratio_in_training_only():
     gate = static_gate([0.0, np.log(3.0)], estimator="threshold", initial_open=0.5)
     run(gate)
-    assert float(gate.usage) == pytest.approx(0.5)
+    np.testing.assert_allclose(ops.convert_to_numpy(gate.usage), [0.5, 0.5])
     run(gate, training=True)
-    assert float(gate.usage) == pytest.approx(0.625)
-    assert float(gate.open_ratio) == pytest.approx(0.5)
+    np.testing.assert_allclose(ops.convert_to_numpy(gate.usage), [0.5, 0.75], rtol=1e-6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(gate.open_ratio), [0.0, 1.0])
+
+
+def test_gate_follows_each_gate_over_all_samples_and_positions():
+    gate = Gate("linear", 2)
+    gate.build((None, 2, 2))
+    gate.network.kernel.assign([[1.0, 0.0], [0.0, 1.0]])
+    gate.network.scaled_bias.assign([0.0, 0.0])
+    gate(np.array([[[1, -1], [1, 1]], [[-1, -1], [1, -1]]], "float32"), training=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(gate.open_ratio), [0.75, 0.25])
 
 
 def test_gate_charges_its_regularizer_in_training_only():

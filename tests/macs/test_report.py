@@ -3,11 +3,12 @@ import json
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate.baselines import MagnitudePrunedDense, RigLDense
 from keras_dynamicgate.gating.cost import Flow
+from keras_dynamicgate.macs.flow import model_cost
 
 LAYERS = {"gate": "static", "block_size": 1}
 
@@ -344,10 +345,27 @@ def test_gated_sparse_layer_executes_the_kept_weights_between_open_inputs_and_op
     assert report.layers[1].theoretical
 
 
-def test_average_cost_of_sparse_layers_takes_the_kept_share_as_a_factor():
+def test_average_cost_of_sparse_layers_without_gates_is_the_kept_share():
     product = kdg.macs.Product(8, kept=np.array([[1, 0], [1, 1]]))
-    assert product.executed_on_average({}) == 6.0
+    assert float(product.executed_on_average({})) == 6.0
     assert product.executed({}) == 6.0
+
+
+def test_average_cost_of_sparse_gated_layers_knows_where_weights_are_kept():
+    sparse = kdg.baselines.RigLDense(2, sparsity=0.25)
+    gated = kdg.DynamicGateDense(2, dense=sparse, **LAYERS)
+    model = keras.Sequential([keras.Input((2,)), kdg.DynamicGate(), gated])
+    cost = model_cost(model)
+    inputs, units = (layer.gate for layer in model.layers)
+    averages = {inputs: ops.array([1.0, 0.5]), units: ops.array([0.5, 1.0])}
+    [product] = [product for product in cost.all_products() if not product.of_gate]
+    # Input 1 is always open and input 2 half of the time; unit 1 half of the time, unit 2 always.
+    for kept, macs in (
+        ([[True, False], [True, True]], 1 * 0.5 + 0.5 * (0.5 + 1)),
+        ([[False, True], [True, True]], 1 * 1 + 0.5 * (0.5 + 1)),
+    ):
+        sparse.kept.assign(kept)
+        assert float(product.executed_on_average(averages)) == macs
 
 
 def test_token_gates_meet_sparse_weights_at_each_position():
@@ -405,7 +423,8 @@ def test_without_samples_static_gates_are_exact_and_others_from_the_last_trainin
     model = keras.Sequential(
         [keras.Input((64,)), kdg.DynamicGateDense(64, "relu"), layers.Dense(10)]
     )
-    model.layers[0].gate.open_ratio.assign(0.25)
+    gate = model.layers[0].gate
+    gate.open_ratio.assign(np.full(gate.gates, 0.25))
     report = kdg.count_macs(model)
     assert report.executed == pytest.approx(0.25 * report.dense)
     assert report.samples is None
