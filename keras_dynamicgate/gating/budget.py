@@ -8,6 +8,7 @@ GAIN_RISE = 1.05
 GAIN_FALL = 0.95
 DRIFT_GAIN = 0.002
 DRIFT_FALL = 0.9
+TREND_RATE = 0.1
 LARGEST_DRIFT = 0.05
 LARGEST_ERROR = 1.0
 PRESSURE_GROWTH = 0.3
@@ -16,7 +17,7 @@ LARGEST_PRICE = 30.0
 NOISE_FADES_FROM = 0.4
 NOISE_ENDS_AT = 0.7
 
-# Progress, gain, drift and last error of the controller at the start.
+# Progress, gain, drift and running mean of the error of the controller at the start.
 INITIAL_STATE = (0.0, LARGEST_GAIN, 0.0, 0.0)
 
 
@@ -75,15 +76,16 @@ class BudgetController:
         if gate is not self.gates[0]:
             return
         state = ops.convert_to_tensor(gate.budget_state)
-        progress, gain, drift, last_error = ops.unstack(state, len(INITIAL_STATE))
+        progress, gain, drift, trend = ops.unstack(state, len(INITIAL_STATE))
         progress = progress + self.progress_per_step
         started = ops.cast(progress > self.warmup, "float32")
         error = started * self._error(self.allowance(progress))
-        gain = gain * ops.where(error * last_error >= 0.0, GAIN_RISE, GAIN_FALL)
+        gain = gain * ops.where(error * trend >= 0.0, GAIN_RISE, GAIN_FALL)
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
+        trend = trend + TREND_RATE * (error - trend)
         # The integral follows gates that drift: the pressure moves them at every step. What it has
         # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
-        drift = drift * ops.where(error * drift < 0.0, DRIFT_FALL, 1.0)
+        drift = drift * ops.where(trend * drift < 0.0, DRIFT_FALL, 1.0)
         drift = ops.clip(drift + DRIFT_GAIN * error, -LARGEST_DRIFT, LARGEST_DRIFT)
         price = self._steered.price + gain * error + started * drift
         price = ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
@@ -93,7 +95,7 @@ class BudgetController:
         noise_scale = ops.clip(fading, 0.0, 1.0)
         usage = {each: ops.convert_to_tensor(each.usage) for each in self.gates}
         for each in self.gates:
-            each.budget_state.assign(ops.stack([progress, gain, drift, error]))
+            each.budget_state.assign(ops.stack([progress, gain, drift, trend]))
             each.noise_scale.assign(noise_scale)
             if is_steerable(each):
                 each.price.assign(price)
