@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks, masks, networks, record
+from keras_dynamicgate.gating import checks, masks, networks, record, replicas
 from keras_dynamicgate.gating.budget import INITIAL_STATE
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
@@ -182,7 +182,7 @@ class Gate(keras.layers.Layer):
     def _follow(self, probability, mask):
         """Keep the usage and the deterministic open ratio of each gate in the batch."""
         for weight, values in ((self.usage, probability), (self.open_ratio, mask)):
-            mean = ops.mean(values, axis=tuple(range(len(values.shape) - 1)))
+            mean = replicas.mean(values, axis=tuple(range(len(values.shape) - 1)))
             weight.assign(ops.stop_gradient(mean))
 
     def _charge(self, probability):
@@ -194,10 +194,10 @@ class Gate(keras.layers.Layer):
             penalty = self.usage_regularizer(probability)
             if not isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
                 # Keras's own regularizers are sums.
-                penalty = ops.divide(penalty, ops.cast(ops.size(probability), "float32"))
+                penalty = replicas.mean_of_sum(penalty, ops.size(probability))
             penalty = ops.multiply(self.penalty_scale, penalty)
         if self.budget is not None:
-            penalty = ops.add(penalty, ops.multiply(self.pressure, ops.mean(probability)))
+            penalty = ops.add(penalty, ops.multiply(self.pressure, replicas.mean(probability)))
         self.add_loss(penalty)
         self.penalty.assign(ops.stop_gradient(penalty))
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks
+from keras_dynamicgate.gating import checks, replicas
 
 MODES = ("hinge", "squared")
 
@@ -36,7 +36,7 @@ class UsagePenalty(keras.regularizers.Regularizer):
         self.weight = weight
 
     def __call__(self, probability):
-        return ops.multiply(self.weight, ops.mean(probability))
+        return ops.multiply(self.weight, replicas.mean(probability))
 
     def get_config(self):
         return {"weight": self.weight}
@@ -72,7 +72,7 @@ class TargetUsage(keras.regularizers.Regularizer):
         self.mode = mode
 
     def __call__(self, probability):
-        excess = ops.subtract(ops.mean(probability), self.target)
+        excess = ops.subtract(replicas.mean(probability), self.target)
         distance = ops.relu(excess) if self.mode == "hinge" else ops.square(excess)
         return ops.multiply(self.weight, distance)
 
