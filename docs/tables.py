@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the result files in docs/results.
+"""Write the tables of README.md and of the pages in docs from the result files in docs/results.
 
 python docs/tables.py           # rewrite the tables
 python docs/tables.py --check   # exit with 1 if a table is not what the files say
@@ -12,6 +12,8 @@ import pathlib
 import re
 import sys
 
+import numpy as np
+
 from keras_dynamicgate.datasets import PBMC3K_MARKERS
 from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
 
@@ -21,6 +23,10 @@ TASKS = [
     name
     for name in ("mnist", "cifar10", "tiny_imagenet", "speech_commands", "pbmc3k")
     if (RESULTS / f"{name}.json").exists()
+]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("index", "gate_model", "results")),
 ]
 BACKENDS = ("jax", "tensorflow", "torch")
 GATED = ("static", "dynamic", "dynamic_rigl")
@@ -40,20 +46,40 @@ def find(summary, model, target):
 
 
 def first():
-    """Lay out MNIST as one glance: full, narrow and gated."""
-    summary = load("mnist")
-    chosen = [find(summary, "dropout", None)]
-    chosen += [find(summary, m, t) for t in (0.3, 0.15, 0.05) for m in ("narrow", *GATED[:2])]
+    """Lay out CIFAR-10 as one glance: what is gained and what a batch then takes."""
     rows = [
         [
-            f"`{line.model}`" + (f" at {line.target}" if line.target else ", the full network"),
-            percent(line) + " %",
-            f"{line.mean['open_ratio']:.2f}",
-            f"{line.mean['relative_macs']:.3f}",
+            f"`{row['model']}`" + (f" at {row['target']}" if row["target"] else ", full network"),
+            row["way"],
+            f"{100 * row['accuracy']:.1f} %",
+            f"{row['open_ratio']:.2f}",
+            f"{row['relative_macs']:.3f}",
+            *(f"{time:.2f} ms" for time in row["milliseconds"].values()),
         ]
-        for line in chosen
+        for row in json.loads((RESULTS / "first.json").read_text())["rows"]
     ]
-    return markdown(["model", "accuracy", "open ratio", "relative MACs"], rows)
+    heads = ["model", "runs", "accuracy", "open ratio", "relative MACs", "1 image", "256 images"]
+    return markdown(heads, rows)
+
+
+def pretrained():
+    """Lay out what gating a trained network leaves of its accuracy, over the seeds."""
+    rows = []
+    for path in sorted(RESULTS.glob("gate_pretrained-*.json")):
+        runs = json.loads(path.read_text())
+        for name in dict.fromkeys(run["model"] for run in runs):
+            mine = [run for run in runs if run["model"] == name]
+            accuracy = [100 * run["accuracy"] for run in mine]
+            rows.append(
+                [
+                    path.stem.removeprefix("gate_pretrained-"),
+                    name,
+                    str(mine[0]["epochs"]),
+                    f"{np.mean(accuracy):.2f} ± {np.std(accuracy, ddof=1):.2f} %",
+                    f"{np.mean([run['relative MACs'] for run in mine]):.3f}",
+                ]
+            )
+    return markdown(["data set", "model", "epochs in all", "accuracy", "relative MACs"], rows)
 
 
 def backends():
@@ -159,6 +185,7 @@ def markers():
 TABLES = {
     "markers": markers,
     "first": first,
+    "pretrained": pretrained,
     "backends": backends,
     "verdict": verdict,
     "genes": genes,
@@ -179,7 +206,7 @@ def fill(text):
 
 if __name__ == "__main__":
     stale = False
-    for page in (ROOT / "README.md", ROOT / "docs" / "results.md"):
+    for page in PAGES:
         old = page.read_text()
         new = fill(old)
         stale |= old != new

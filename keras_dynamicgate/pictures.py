@@ -120,9 +120,11 @@ def plot_gates(model, x, y=None, class_names=None, batch_size=256):
         ValueError: If the model has no gated layers.
 
     Examples:
-        ```python
-        keras_dynamicgate.plot_gates(model, x_test, y_test).savefig("gates.png")
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)), keras_dynamicgate.DynamicGateDense(64, top_k=8)
+        ... ])
+        >>> x, y = np.random.default_rng(0).normal(size=(20, 64)), np.arange(20) % 2
+        >>> keras_dynamicgate.plot_gates(model, x, y).savefig("gates.png")
     """
     layers = gated_layers(model)
     if not layers:

@@ -48,7 +48,7 @@ class MagnitudePrunedDense(MaskedDense):
         >>> layer = keras_dynamicgate.baselines.MagnitudePrunedDense(2)
         >>> layer.build((None, 3))
         >>> layer.keep(np.array([[1, 0], [0, 0], [0, 1]], "bool"))
-        >>> int(keras.ops.count_nonzero(layer.kernel))
+        >>> int(np.count_nonzero(keras.ops.convert_to_numpy(layer.kernel)))
         2
 
     Reference:
@@ -78,9 +78,15 @@ class MagnitudePruning(Rewiring):
             layers, or if `interval` is longer than the pruning.
 
     Examples:
-        ```python
-        model.fit(x, y, callbacks=[keras_dynamicgate.baselines.MagnitudePruning(0.9)])
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)), keras_dynamicgate.baselines.MagnitudePrunedDense(8)
+        ... ])
+        >>> model.compile("adam", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(256, 64))
+        >>> prune = keras_dynamicgate.baselines.MagnitudePruning(0.75, interval=2)
+        >>> history = model.fit(x, x[:, :8], epochs=2, verbose=0, callbacks=[prune])
+        >>> keras_dynamicgate.count_macs(model).relative
+        0.25
 
     Reference:
 

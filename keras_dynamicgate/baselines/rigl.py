@@ -114,9 +114,15 @@ class RigLUpdate(Rewiring):
             part of the training in which weights are exchanged.
 
     Examples:
-        ```python
-        model.fit(x, y, callbacks=[keras_dynamicgate.baselines.RigLUpdate()])
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)), keras_dynamicgate.baselines.RigLDense(8, sparsity=0.75)
+        ... ])
+        >>> model.compile("adam", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(256, 64))
+        >>> rewire = keras_dynamicgate.baselines.RigLUpdate(interval=2)
+        >>> history = model.fit(x, x[:, :8], epochs=2, verbose=0, callbacks=[rewire])
+        >>> keras_dynamicgate.count_macs(model).relative
+        0.25
 
     Reference:
 

@@ -46,9 +46,17 @@ class GateSummary(keras.callbacks.Callback):
         FloatingPointError: If the loss is no longer finite, with the name of the layer.
 
     Examples:
-        ```python
-        model.fit(x, y, callbacks=[keras_dynamicgate.GateSummary(x_validation, log_dir="logs")])
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(64, gate="static", top_k=8),
+        ...     keras.layers.Dense(2),
+        ... ])
+        >>> model.compile("adam", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(64, 64))
+        >>> summary = keras_dynamicgate.GateSummary(x[:16], log_dir="logs", verbose=0)
+        >>> history = model.fit(x, x[:, :2], verbose=0, callbacks=[summary])
+        >>> history.history["open_ratio"]
+        [0.25]
 
     Reference:
 

@@ -33,9 +33,18 @@ class MacBudget(keras.callbacks.Callback):
         FloatingPointError: If the loss is no longer finite, with the name of the layer.
 
     Examples:
-        ```python
-        model.fit(x, y, epochs=10, callbacks=[keras_dynamicgate.MacBudget(0.3)])
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(64, activation="relu"),
+        ...     keras.layers.Dense(2),
+        ... ])
+        >>> falling = keras.optimizers.schedules.CosineDecay(0.01, decay_steps=320)
+        >>> model.compile(keras.optimizers.Adam(falling), "mse")
+        >>> x = np.random.default_rng(0).normal(size=(256, 64))
+        >>> budget = keras_dynamicgate.MacBudget(0.5)
+        >>> history = model.fit(x, x[:, :2], epochs=40, verbose=0, callbacks=[budget])
+        >>> round(keras_dynamicgate.count_macs(model, x).relative, 1)
+        0.5
     """
 
     def __init__(self, target, warmup=0.1, ramp=0.4):

@@ -53,12 +53,17 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         ValueError: If `mode` is neither, or the logs have no value of the name `monitor`.
 
     Examples:
-        ```python
-        keep = keras_dynamicgate.ParetoCheckpoint("front")
-        model.fit(x, y, validation_split=0.1, callbacks=[keras_dynamicgate.MacBudget(0.3), keep])
-        for point in keep.front:
-            print(point.epoch, point.value, point.relative_macs, point.file_name)
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(64, activation="relu"),
+        ...     keras.layers.Dense(2),
+        ... ])
+        >>> model.compile("adam", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(64, 64))
+        >>> keep = keras_dynamicgate.ParetoCheckpoint("front", x, monitor="loss", mode="min")
+        >>> history = model.fit(x, x[:, :2], verbose=0, callbacks=[keep])
+        >>> [point.file_name for point in keep.front]
+        ['epoch-0000.keras']
     """
 
     def __init__(self, folder, x=None, monitor="val_accuracy", mode="max", batch_size=256):

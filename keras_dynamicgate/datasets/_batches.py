@@ -23,7 +23,11 @@ class Batches(keras.utils.PyDataset):
 
     Examples:
         >>> batches = keras_dynamicgate.datasets.digits().train.batches(batch_size=64, shuffle=True)
-        >>> model.fit(batches, epochs=10, shuffle=False)
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(10)
+        ... ])
+        >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> history = model.fit(batches, epochs=2, shuffle=False, verbose=0)
     """
 
     def __init__(self, split: "Split", *, batch_size: int, shuffle: bool, seed: int) -> None:

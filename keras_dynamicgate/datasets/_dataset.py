@@ -9,7 +9,12 @@ from keras_dynamicgate.datasets._batches import Batches
 
 
 class ElementSpec(NamedTuple):
-    """Shape and dtype of one sample, without the batch axis."""
+    """Shape and dtype of one sample, without the batch axis.
+
+    Examples:
+        >>> keras_dynamicgate.datasets.ElementSpec((8, 8), "float32").shape
+        (8, 8)
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -29,8 +34,8 @@ class Split:
         y: Labels, shape `(samples,)`, int32.
 
     Examples:
-        >>> import numpy as np
-        >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
+        >>> x, y = np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32")
+        >>> split = keras_dynamicgate.datasets.Split(x, y)
         >>> x, y = split[:2]
         >>> x.shape, y.tolist()
         ((2, 2), [0, 1])
@@ -84,8 +89,8 @@ class Split:
             ValueError: If `batch_size` is not a positive integer.
 
         Examples:
-            >>> import numpy as np
-            >>> split = Split(np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32"))
+            >>> x, y = np.zeros((3, 2), "float32"), np.array([0, 1, 0], "int32")
+            >>> split = keras_dynamicgate.datasets.Split(x, y)
             >>> [x.shape for x, y in split.batches(batch_size=2)]
             [(2, 2), (1, 2)]
         """

@@ -62,9 +62,9 @@ def cifar10(
         ImportError: If `data_dir` is `None` and tensorflow-datasets is not installed.
 
     Examples:
-        >>> dataset = keras_dynamicgate.datasets.cifar10("data/cifar-10-batches-py")
-        >>> dataset
-        Dataset cifar10: x (32, 32, 3) float32, 10 classes, train 45000, validation 5000, test 10000
+        >>> dataset = keras_dynamicgate.datasets.cifar10("data/cifar10")
+        >>> dataset.class_names[:3]
+        ('airplane', 'automobile', 'bird')
 
     Reference:
         [CIFAR-10 and CIFAR-100](https://www.cs.toronto.edu/~kriz/cifar.html)

@@ -35,7 +35,8 @@ def digits(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
 
     Examples:
         >>> dataset = keras_dynamicgate.datasets.digits()
-        >>> model.fit(dataset.train.x, dataset.train.y)
+        >>> dataset.train.x.shape, dataset.train.y.shape
+        ((1258, 8, 8), (1258,))
 
     Reference:
         [Optical Recognition of Handwritten Digits](https://doi.org/10.24432/C50P49)

@@ -57,7 +57,7 @@ def speech_commands(
             needed.
 
     Examples:
-        >>> dataset = keras_dynamicgate.datasets.speech_commands("data/speech_commands_v0.02")
+        >>> dataset = keras_dynamicgate.datasets.speech_commands("data/speech_commands")
         >>> dataset.train.element_spec[0].shape
         (49, 40)
 

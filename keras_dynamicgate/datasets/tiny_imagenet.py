@@ -64,8 +64,10 @@ def tiny_imagenet(
         ImportError: If Pillow is not installed.
 
     Examples:
-        >>> dataset = keras_dynamicgate.datasets.tiny_imagenet("data/tiny-imagenet-200")
-        >>> model.fit(dataset.train.batches(shuffle=True), shuffle=False)
+        >>> dataset = keras_dynamicgate.datasets.tiny_imagenet("data/tiny-imagenet")
+        >>> x, y = dataset.train.batches(batch_size=4, shuffle=True)[0]
+        >>> x.shape, y.shape
+        ((4, 64, 64, 3), (4,))
 
     Reference:
         [Tiny ImageNet](http://cs231n.stanford.edu/tiny-imagenet-200.zip)

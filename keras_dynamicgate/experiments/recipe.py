@@ -24,7 +24,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         rise: Float, the share of the steps in which it rises. Defaults to 0.3.
 
     Examples:
-        >>> schedule = OneCycle(peak=0.01, steps=100)
+        >>> schedule = keras_dynamicgate.experiments.OneCycle(peak=0.01, steps=100)
         >>> round(float(schedule(30)), 4)
         0.01
 
@@ -64,6 +64,16 @@ class Recipe:
         batch_size: Samples in a step.
         peak_learning_rate: The largest learning rate.
         weight_decay: Decay of the kernels per step, relative to the learning rate.
+
+    Examples:
+        >>> recipe = keras_dynamicgate.experiments.Recipe(epochs=2)
+        >>> data = keras_dynamicgate.datasets.digits()
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(10)
+        ... ])
+        >>> history = recipe.train(model, data, verbose=0)
+        >>> len(history.history["val_accuracy"])
+        2
     """
 
     epochs: int

@@ -43,9 +43,11 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
             or if `out` holds runs that were made under other conditions.
 
     Examples:
-        ```python
-        experiments.compare("mnist", models=("narrow", "dynamic"), targets=(0.3,), seeds=1)
-        ```
+        >>> runs = keras_dynamicgate.experiments.compare(
+        ...     "digits", models=("narrow",), targets=(0.3,), seeds=1, quick=True, out="runs"
+        ... )
+        >>> [run["model"] for run in runs]
+        ['narrow']
     """
     task = _task(task)
     task = task.quick() if quick else task

@@ -31,6 +31,16 @@ class Task:
             training split.
         input_block: Integer, the neighbouring inputs that share one static gate.
         quick_epochs: The epochs of a quick run.
+
+    Examples:
+        >>> task = keras_dynamicgate.experiments.Task(
+        ...     "my_digits",
+        ...     load=lambda data_dir: keras_dynamicgate.datasets.digits(),
+        ...     hidden=(64,),
+        ...     recipe=keras_dynamicgate.experiments.Recipe(epochs=20),
+        ... )
+        >>> task.dataset().num_classes
+        10
     """
 
     name: str

@@ -1,5 +1,7 @@
 """Activation functions: which of them map each number by itself."""
 
+import math
+
 import keras
 
 FEATURE_WISE = (
@@ -31,13 +33,60 @@ FEATURE_WISE = (
     "sparse_sigmoid",
 )
 
+# Operations of `keras.ops` that map numbers one by one; Keras keeps their classes private.
+ELEMENT_WISE = frozenset(
+    """
+    Abs Absolute Add Cast Celu Clip ConvertToTensor Cos Cosh Divide DivideNoNan Elu Erf Exp Exp2
+    Expm1 Fabs Gelu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu Log Log1p LogSigmoid
+    Logaddexp Maximum Minimum Multiply Negative Power Reciprocal Relu Relu6 Rsqrt SaturateCast Selu
+    Sigmoid Sign Silu Sin Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt Square
+    Squareplus StopGradient Subtract Tanh TanhShrink Threshold TrueDivide
+    """.split()  # noqa: SIM905
+)
+
 
 def is_feature_wise(activation):
-    """Tell whether an activation is one of Keras's that maps each number by itself.
+    """Tell whether an activation maps each number by itself, and all numbers alike.
 
-    A function of the user's own may mix units, as softmax does, so it does not count.
+    That is known of Keras's own activations. Any other function must be made of operations of
+    `keras.ops` that do so, since it may otherwise mix units, as softmax does.
     """
+    if activation is None:
+        return True
     name = getattr(activation, "__name__", "")
-    return activation is None or (
-        name in FEATURE_WISE and getattr(keras.activations, name, None) is activation
+    if getattr(keras.activations, name, None) is activation:
+        return name in FEATURE_WISE
+    return _is_made_of_element_wise(activation)
+
+
+def is_element_wise(operation):
+    """Tell whether a Keras operation maps the numbers of its inputs one by one."""
+    return type(operation).__module__.startswith("keras.") and (
+        type(operation).__name__ in ELEMENT_WISE
     )
+
+
+def _is_made_of_element_wise(function):
+    if isinstance(function, keras.layers.Layer):  # a call would build it
+        return False
+    tensor = keras.KerasTensor((1, 2))
+    try:
+        pending = [function(tensor)]
+    except Exception:
+        # A function of another library may fail in any way on a tensor without values.
+        return False
+    while pending:
+        each = pending.pop()
+        if each is tensor:
+            continue
+        if not isinstance(each, keras.KerasTensor):
+            # A constant; one for each unit would treat them differently.
+            if math.prod(getattr(each, "shape", ())) != 1:
+                return False
+            continue
+        history = each._keras_history
+        if not is_element_wise(history.operation) or each.shape != tensor.shape:
+            return False
+        node = history.operation._inbound_nodes[history.node_index]
+        pending += keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return True

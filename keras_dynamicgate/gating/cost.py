@@ -11,7 +11,18 @@ from keras_dynamicgate.gating.openness import Averages, Masks, Open, with_rank
 
 
 def positions(shape):
-    """Count the positions of a tensor of `shape` (without batch axis): all axes but the last."""
+    """Count the positions of a tensor of `shape` (without batch axis): all axes but the last.
+
+    Args:
+        shape: Tuple of integers, without the batch axis.
+
+    Returns:
+        An integer.
+
+    Examples:
+        >>> keras_dynamicgate.macs.positions((10, 10, 3))
+        100
+    """
     return math.prod(shape[:-1])
 
 
@@ -26,6 +37,10 @@ class Product:
         of_gate: Whether it belongs to a gate network.
         kept: Array or Keras variable of zeros and ones of shape `(inputs, outputs)`, the weights
             of the kernel that are kept where single ones have been removed, `None` if all are.
+
+    Examples:
+        >>> keras_dynamicgate.macs.Product(macs=64 * 10).executed({})
+        640.0
     """
 
     macs: int
@@ -105,6 +120,11 @@ class Flow:
         open: Which features are open, `None` if all are. A closed feature is exactly 0.
         producers: The products whose output features are those of this tensor and of no other, so
             that what a static gate closes here need not be computed there.
+
+    Examples:
+        >>> flow = keras_dynamicgate.macs.Flow((10, 64))
+        >>> flow.open is None  # all features
+        True
     """
 
     shape: tuple[int, ...]

@@ -34,6 +34,21 @@ class GateNetwork(keras.layers.Layer):
         gates: Integer, the number of gates, set by the gated layer before the build.
         units: Integer, the number of units that the gates control, set likewise.
         initial_logit: Float, the logit that every gate starts from, set likewise.
+
+    Examples:
+        Gates that see only how large the input is:
+
+        >>> @keras.saving.register_keras_serializable()
+        ... class NormGate(keras_dynamicgate.gating.networks.GateNetwork):
+        ...     def build(self, input_shape):
+        ...         self.add_logit_bias()
+        ...     def call(self, inputs):
+        ...         return keras.ops.norm(inputs, axis=-1, keepdims=True) + self.bias
+        ...     def products(self, shape, inputs_open):
+        ...         return []  # no matrix product, so nothing to count
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=NormGate())
+        >>> tuple(layer(keras.ops.ones((2, 64))).shape)
+        (2, 64)
     """
 
     input_dependent = True

@@ -48,6 +48,15 @@ class BenchmarkReport:
         backend: Keras's backend, which ran all but the engine.
         timings: List of `Timing`.
         notes: List of sentences on what was not measured and why.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)), keras_dynamicgate.DynamicGateDense(64, top_k=8)
+        ... ])
+        >>> x = np.ones((4, 64))
+        >>> report = keras_dynamicgate.benchmark(model, x, batch_sizes=(4,), seconds=0.1)
+        >>> [timing.batch_size for timing in report.timings if timing.name == "masked"]
+        [4]
     """
 
     relative: float
@@ -61,7 +70,7 @@ class BenchmarkReport:
 
     def __str__(self):
         output = io.StringIO()
-        console = Console(file=output, width=100, color_system=None)
+        console = Console(file=output, width=100, color_system=None, force_jupyter=False)
         console.print(self._table())
         for note in (*FOOTNOTES, *self.notes):
             console.print(note, highlight=False, markup=False)

@@ -42,9 +42,13 @@ def html_report(model, x, y=None, *, class_names=None, results=None, path) -> Ma
         ValueError: If the cost of the model cannot be counted, or an argument is not as above.
 
     Examples:
-        ```python
-        keras_dynamicgate.reports.html_report(model, x_test, y_test, path="report.html")
-        ```
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)), keras_dynamicgate.DynamicGateDense(64, top_k=8)
+        ... ])
+        >>> x, y = np.random.default_rng(0).normal(size=(20, 64)), np.arange(20) % 2
+        >>> report = keras_dynamicgate.reports.html_report(model, x, y, path="report.html")
+        >>> report.open_ratio
+        0.25
 
     Reference:
 

@@ -1,11 +1,11 @@
 """Compacted models saved, exported and quantized, wherever Keras and its backend can do that."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 import warnings
 
+import exports
 import keras
 import numpy as np
 import pytest
@@ -51,19 +51,6 @@ def run(model):
     return ops.convert_to_numpy(model(X, training=False))
 
 
-def export(model, path, needs, backends, **arguments):
-    """Export a model, or skip with the reason where Keras cannot."""
-    if BACKEND not in backends:
-        pytest.skip(f"Keras exports this format with {' or '.join(backends)}, not with {BACKEND}")
-    for module in needs:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters use deprecated functions
-        model.export(path, verbose=False, **arguments)
-    return path
-
-
 def test_a_saved_model_loads_without_this_package(small, tmp_path):
     path, data = str(tmp_path / "small.keras"), str(tmp_path / "data.npy")
     small.save(path)
@@ -105,74 +92,6 @@ def test_quantized_layers_stay_as_they_are(gate):
     np.testing.assert_allclose(run(small), run(model), atol=1e-5)
 
 
-def test_onnx(small, tmp_path):
-    needs = {"tensorflow": ["tf2onnx"], "jax": ["jax2onnx"], "torch": ["onnx"]}[BACKEND]
-    path = export(
-        small,
-        str(tmp_path / "small.onnx"),
-        [*needs, "onnxruntime"],
-        ("tensorflow", "jax", "torch"),
-        format="onnx",
-    )
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    outputs = session.run(None, {session.get_inputs()[0].name: X})
-    np.testing.assert_allclose(outputs[0], run(small), atol=1e-5)
-
-
-def test_openvino(small, tmp_path):
-    path = export(
-        small,
-        str(tmp_path / "small.xml"),
-        ["openvino"],
-        ("tensorflow", "torch"),
-        format="openvino",
-    )
-    import openvino
-
-    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    np.testing.assert_allclose(compiled([X])[0], run(small), atol=1e-5)
-
-
-def test_litert(small, tmp_path):
-    needs = ["litert_torch"] if BACKEND == "torch" else ["tensorflow"]
-    path = export(
-        small, str(tmp_path / "small.tflite"), needs, ("tensorflow", "torch"), format="litert"
-    )
-    import tensorflow as tf
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the interpreter moves to a package of its own
-        interpreter = tf.lite.Interpreter(path)
-    details = interpreter.get_input_details()[0]
-    interpreter.resize_tensor_input(details["index"], X.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(details["index"], X)
-    interpreter.invoke()
-    outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    np.testing.assert_allclose(outputs, run(small), atol=1e-5)
-
-
-def test_saved_model(small, tmp_path):
-    path = export(
-        small,
-        str(tmp_path / "saved"),
-        ["tensorflow"],
-        ("tensorflow", "jax"),
-        format="tf_saved_model",
-    )
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(path)
-    np.testing.assert_allclose(np.asarray(loaded.serve(X)), run(small), atol=1e-5)
-
-
-def test_torch_program(small, tmp_path):
-    path = export(small, str(tmp_path / "small.pt2"), ["torch"], ("torch",), format="torch")
-    import torch
-
-    program = torch.export.load(path).module()
-    # Keras fixes the batch size at 1 here.
-    outputs = [program(torch.from_numpy(row[None])).detach().numpy()[0] for row in X]
-    np.testing.assert_allclose(outputs, run(small), atol=1e-5)
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_exports_give_the_same_outputs(name, small, tmp_path):
+    np.testing.assert_allclose(exports.outputs(name, small, tmp_path, X), run(small), atol=1e-5)

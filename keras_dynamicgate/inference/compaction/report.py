@@ -45,6 +45,16 @@ class CompactionReport:
         parameters_before: The number of parameters of the original model.
         parameters_after: The number of parameters of the new model.
         calibration_samples: The number of samples that gates were judged by, `None` without.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
+        ...     keras.layers.Dense(10),
+        ... ])
+        >>> small, report = keras_dynamicgate.compact_with_report(model)
+        >>> [(layer.before, layer.after) for layer in report.layers]
+        [(32, 8)]
     """
 
     layers: list[CompactedLayer]
@@ -60,7 +70,9 @@ class CompactionReport:
 
     def __str__(self):
         text = io.StringIO()
-        console = Console(file=text, width=100, color_system=None, markup=False)
+        console = Console(
+            file=text, width=100, color_system=None, markup=False, force_jupyter=False
+        )
         console.print(
             _table(
                 "Output units",

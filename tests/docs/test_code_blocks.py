@@ -1,0 +1,103 @@
+import os
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+
+import keras
+import pytest
+from docs.pages import PAGES, ROOT, blocks, name_of
+
+from keras_dynamicgate import cli
+
+BACKEND = keras.backend.backend()
+
+
+def source(page):
+    """Join the Python blocks of a page that can run here, each in its own lines."""
+    lines = [""] * len(page.read_text().splitlines())
+    for block in blocks(page):
+        if block.language == "python" and block.can_run():
+            text = re.sub(
+                r'(os\.environ\["KERAS_BACKEND"\] = )"\w+"', rf'\1"{BACKEND}"', block.text
+            )
+            lines[block.line - 1 : block.line - 1 + text.count("\n")] = text.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def commands(page):
+    """List the command lines of the package in the shell blocks of a page."""
+    for block in blocks(page):
+        if block.language in ("", "sh", "bash", "shell"):
+            for line in block.text.replace("\\\n", "").splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["keras-dynamicgate"]:
+                    yield words[1:]
+
+
+# `tests/distributed` runs the scripts of that page, each on its backend and in several processes.
+ELSEWHERE = {"docs/distributed.md"}
+WITH_PYTHON = [
+    page
+    for page in PAGES
+    if name_of(page) not in ELSEWHERE and any(each.language == "python" for each in blocks(page))
+]
+COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    text = source(page)
+    if "os.environ" in text:
+        run_in_a_process_of_its_own(page, text)
+        return
+    with warnings.catch_warnings():
+        # What exporters say of deprecated functions and tracing is no fault of the page.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", UserWarning)
+        exec(compile(text, page, "exec"), {"__name__": "__main__"})
+
+
+def run_in_a_process_of_its_own(page, text):
+    """Run what sets environment variables, which have to be there before Keras is imported."""
+    # Compiled under the name of the page, so that an error names its line.
+    program = f"exec(compile({text!r}, {str(page)!r}, 'exec'))"
+    finished = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-"],
+        input=program,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-4000:]
+
+
+def test_every_block_says_its_language_or_is_a_shell_block():
+    known = {"python", "", "sh", "bash", "shell", "json", "text", "yaml"}
+    unknown = [(name_of(p), b.line, b.language) for p in PAGES for b in blocks(p)]
+    assert [each for each in unknown if each[2] not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_fence_is_a_block_that_is_found(page):
+    fences = re.findall(r"^\s*(?:```|~~~)", page.read_text(), re.MULTILINE)
+    assert len(fences) == 2 * len(blocks(page))
+
+
+def exit_code(words):
+    """Parse a command line without running it and give what the shell would get."""
+    try:
+        cli._parser().parse_args(words)
+    except SystemExit as finished:
+        return finished.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), COMMANDS, ids=[f"{name_of(p)}:{' '.join(w)}" for p, w in COMMANDS]
+)
+def test_command_line_in_a_page_is_understood(page, words):
+    assert exit_code(words) == 0
