@@ -2,8 +2,12 @@
 
 - `gate_model.py`: the function itself.
 - `survey.py`: what a model is made of, and which of its layers can be gated.
+- `inside.py`: which layers inside composite layers, such as transformer blocks, are worth a gate.
 - `choice.py`: which layers are gated, with which gate arguments.
 - `copies.py`: the copy of the model, with gated layers in it.
+- `gated_composite.py`: a composite layer with gated layers in it.
+- `places.py`: where a composite layer holds the layers inside it.
+- `configs.py`: configs of layers, also of those that cannot give theirs.
 - `calibration.py`: gates that start from what their layers do on data.
 - `regression.py`: gate networks that predict which blocks matter.
 """

@@ -24,7 +24,7 @@ def check_data(model, data):
         model: A built Sequential or Functional model.
         data: The argument `calibration_data` of `gate_model`.
     """
-    for name, tensor, array in _pairs(model, data):
+    for name, tensor, array in graph.pair_inputs(model, data, "calibration_data"):
         shape = np.shape(array)
         wanted = tuple(tensor.shape)[1:]
         fits = len(shape) == len(wanted) + 1 and all(
@@ -43,24 +43,6 @@ def check_data(model, data):
                 "Argument `calibration_data` must be finite. "
                 f"Received: {count} NaN or infinite values for input {name!r}"
             )
-
-
-def _pairs(model, data):
-    """List the name and tensor of each input of a model with its data."""
-    inputs = graph.functional(model).inputs
-    names = [tensor._keras_history.operation.name for tensor in inputs]
-    arrays = keras.tree.flatten(data)
-    if isinstance(data, dict):
-        if isinstance(graph.functional(model).input, dict):
-            names = sorted(graph.functional(model).input)
-        arrays = [data[name] for name in names if name in data]
-    if len(arrays) != len(inputs) or (isinstance(data, dict) and len(data) != len(names)):
-        received = list(data) if isinstance(data, dict) else f"{len(arrays)} arrays"
-        raise ValueError(
-            f"Argument `calibration_data` must hold an array for each input of the model: {names}. "
-            f"Received: {received}"
-        )
-    return list(zip(names, inputs, arrays, strict=True))
 
 
 def start_from_data(model, layers, data):

@@ -5,6 +5,10 @@ import tempfile
 import keras
 from keras import ops
 
+from keras_dynamicgate.conversion.configs import complete_config, with_complete_config
+from keras_dynamicgate.conversion.gated_composite import GatedComposite
+from keras_dynamicgate.conversion.inside import is_composite
+from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.macs import graph
 
 
@@ -13,6 +17,7 @@ class ModelCopy:
 
     Args:
         replacements: Dict from the `id` of a layer to the unbuilt layer that comes in its place.
+            Where the layer is inside a composite layer, that becomes a `GatedComposite`.
         input_gates: Dict from the `id` of a layer to an unbuilt layer that is put in front of it.
     """
 
@@ -29,19 +34,34 @@ class ModelCopy:
             ValueError: If a layer cannot be copied, because its class has no complete config.
         """
         new = self._copy_model(model)
-        for old, other in self._layers.values():
+        pairs = [pair for layers in self._layers.values() for pair in self._pairs(*layers)]
+        for old, other in pairs:
             if id(old) in self._replacements:
                 (product,) = other.dense_layers
                 product.kernel_initializer = old.kernel_initializer.clone()
                 copy_state(old, product)
             else:
-                for mine, its in zip(old._flatten_layers(), other._flatten_layers(), strict=True):
-                    copy_state(mine, its)
+                copy_state(old, other)
         # A frozen model freezes all that is in it, so the models come first, the outer ones last.
-        for old, other in (*reversed(self._models.values()), *self._layers.values()):
+        for old, other in (*reversed(self._models.values()), *self._layers.values(), *pairs):
             if other.trainable != old.trainable:
                 other.trainable = old.trainable
         return new
+
+    def _pairs(self, old, new):
+        """List a layer and its copy, and the layers inside both, the outer ones first."""
+        if isinstance(new, GatedComposite) and not isinstance(old, GatedComposite):
+            new = new.composite
+        pairs = [(old, new)]
+        if id(old) not in self._replacements:
+            inside = (
+                layer._flatten_layers(include_self=False, recursive=False) for layer in (old, new)
+            )
+            for mine, its in zip(*inside, strict=True):
+                # A model inside with other layers in it is a copy with pairs of its own.
+                if id(mine) not in self._models:
+                    pairs += self._pairs(mine, its)
+        return pairs
 
     def _copy_model(self, model):
         if id(model) not in self._models:
@@ -85,9 +105,30 @@ class ModelCopy:
         if not isinstance(operation, keras.layers.Layer):
             return type(operation).from_config(operation.get_config())
         if id(operation) not in self._layers:
-            new = self._replacements.get(id(operation)) or _copy_layer(operation)
+            new = self._replacements.get(id(operation)) or self._copy_composite(operation)
             self._layers[id(operation)] = (operation, new)
         return self._layers[id(operation)][1]
+
+    def _copy_composite(self, layer):
+        """Copy a layer, with gates if layers inside it are to be replaced."""
+        places = [
+            place
+            for place in (find_places(layer) if is_composite(layer) else [])
+            if id(place.layer) in self._replacements
+        ]
+        if not places:
+            return _copy_layer(layer)
+        with keras.name_scope(layer.name):  # as in `GatedComposite.from_config`
+            gated = {place.path: self._copy_inside(place) for place in places}
+        return GatedComposite(_copy_layer(layer), gated)
+
+    def _copy_inside(self, place):
+        """Give what comes in a place inside a composite layer, built."""
+        if place.model is not None:
+            return self._copy_model(place.model)
+        new = self._replacements[id(place.layer)]
+        new.build_from_config(place.layer.get_build_config())
+        return new
 
 
 def _copy_input(tensor):
@@ -102,17 +143,18 @@ def _copy_layer(layer):
         options = {"output_shape": layer._output_shape, "mask": layer.mask}
         return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
     try:
-        new = type(layer).from_config(layer.get_config())
-    except (NotImplementedError, TypeError) as error:
+        new = type(layer).from_config(complete_config(layer))
+    except (AttributeError, NotImplementedError, TypeError) as error:
         raise ValueError(
             f"Layer {layer.name!r} ({type(layer).__name__}) cannot be copied. Give its class a "
             "method `get_config` that returns all constructor arguments. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
-    if layer.weights and layer.get_build_config():
+    to_build = not new.built and type(layer).build is not keras.layers.Layer.build
+    if to_build and layer.weights and layer.get_build_config():
         # It may hold what the config does not, such as the quantization of layers inside.
         new.build_from_config(layer.get_build_config())
-    return new
+    return with_complete_config(new)
 
 
 def copy_state(layer, new):

@@ -28,11 +28,18 @@ def gate_model(
     are open at the start, for every input, and so the outputs are those of the original. Then
     train the copy for some epochs with a `MacBudget`.
 
+    A composite layer, such as a transformer block of `keras_hub`, stays as it is but for layers
+    inside it whose gates would spare others work: those whose units pass nothing but activations,
+    dropout and the like and then are the inputs of another `Dense`, as in the middle of a
+    feed-forward block. Of the two that SwiGLU multiplies, the first gets the gates, which close the
+    units of both. What goes into attention or into a sum, as residual branches do, is not gated.
+    In the copy, the block is the attribute `composite` of a layer of the same name.
+
     Left as they are: the last layer before an output (activations aside) unless it is named,
     layers of a single unit or with an activation across units such as softmax, quantized layers,
-    layers inside layers that are no models, and models without a graph of layers. A layer that is
-    called several times is gated once and keeps its places; `count_macs` and `MacBudget` do not
-    take such a model.
+    layers inside composite layers whose `call` does more than call layers and operations of
+    `keras.ops`, and models without a graph of layers. A layer that is called several times is
+    gated once and keeps its places; `count_macs` and `MacBudget` do not take such a model.
 
     A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
     zeros on and the next layer saves its rows as well; a `BatchNormalization` turns them into
@@ -42,10 +49,11 @@ def gate_model(
     Args:
         model: A built Sequential or Functional model; models inside it are followed. It is not
             changed.
-        layers: Which layers are gated: names (`"block/dense"` for a layer in an inner model;
-            `"dense"` finds it, too), types such as `keras.layers.Conv2D`, one or a list of them,
-            a function from a layer to a boolean, or a dict from names to gate arguments, such as
-            `{"dense": {"gate": "static", "block_size": 16}}`. Defaults to `None`: all that can be.
+        layers: Which layers are gated: names (`"block/dense"` for a layer in an inner model or
+            composite layer; `"dense"` finds it, too), types such as `keras.layers.Conv2D`, one or
+            a list of them, a function from a layer to a boolean, or a dict from names to gate
+            arguments, such as `{"dense": {"gate": "static", "block_size": 16}}`. Defaults to
+            `None`: all that can be.
         gate: Gate network as in `DynamicGateDense`. One of your own keeps the start it gives
             itself. Defaults to `"low_rank"`.
         block_size: Integer that divides the units of each gated layer, or `"auto"`. Defaults to
@@ -144,8 +152,8 @@ def _nothing_to_gate(model, candidates):
     ]
     return ValueError(
         f"Model {model.name!r} has no layer that could be gated. There must be one of the types "
-        f"{types} before the head, in the model itself or in a Sequential or Functional model "
-        "inside it. To gate a head, name it in `layers`. "
+        f"{types} before the head, in the model itself, in a Sequential or Functional model inside "
+        "it or in the middle of a feed-forward block. To gate a head, name it in `layers`. "
         f"Received: a model with {reasons or 'none'}"
         + (f", and out of reach inside other layers {inside}" if inside else "")
     )

@@ -5,6 +5,8 @@ import re
 
 import keras
 
+from keras_dynamicgate.conversion.inside import is_composite, worth_a_gate
+from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
@@ -25,7 +27,8 @@ class Candidate:
     """A layer of a type that can be gated.
 
     Attributes:
-        name: String, the name of the layer, with the names of the models around it in front.
+        name: String, the name of the layer, with the names of the models and layers around it in
+            front.
         layer: The Keras layer.
         refusal: String, the reason why it cannot be gated, or `None`.
         reads_inputs: Whether no other layer with weights lies between it and the model's inputs.
@@ -56,7 +59,8 @@ def survey(model):
     """List the layers of a model that are of a type that can be gated, in the order of the model.
 
     Args:
-        model: A built Sequential or Functional model; models inside it are followed.
+        model: A built Sequential or Functional model; models and composite layers inside it are
+            followed.
 
     Returns:
         List of `Candidate`. A layer that is called several times is listed once.
@@ -80,9 +84,31 @@ def _follow(model, inputs, candidates, prefix):
             candidate = candidates.setdefault(id(operation), new)
             candidate.reads_inputs &= all(origin.is_input for origin in origins)
             return [Origin(is_input=False, head=candidate)]
+        for candidate in _inside(operation, node, name):
+            candidates.setdefault(id(candidate.layer), candidate)
         return [_pass_on(operation, origins)] * len(node.outputs)
 
     return graph.walk(model, inputs, visit)
+
+
+def _inside(operation, node, name):
+    """List the candidates inside an operation that is a composite layer."""
+    if not is_composite(operation):
+        return []
+    found = [
+        Candidate(f"{name}/{place.name}", place.layer, _refusal(place.layer), reads_inputs=False)
+        for place in find_places(operation)
+        if type(place.layer) in GATED
+    ]
+    open_to_gates = [each for each in found if not each.refusal]
+    if open_to_gates:
+        worth = worth_a_gate(operation, node, [each.layer for each in open_to_gates])
+        if worth is None:
+            return []
+        for candidate in open_to_gates:
+            if candidate.layer not in worth:
+                candidate.refusal = f"gates on it would spare no other layer in {name!r} any work"
+    return found
 
 
 def _pass_on(operation, origins):

@@ -8,7 +8,9 @@ import numpy as np
 
 from keras_dynamicgate.gating.cost import Flow, Product
 from keras_dynamicgate.macs import graph
+from keras_dynamicgate.macs.operations import rule_of
 from keras_dynamicgate.macs.rules import RULES, TENSOR_ARGUMENTS
+from keras_dynamicgate.macs.unfold import at_sizes, unfold
 
 
 @dataclasses.dataclass
@@ -62,11 +64,13 @@ class ModelCost:
         return macs / max(self.dense(), 1)
 
 
-def model_cost(model) -> ModelCost:
+def model_cost(model, x=None) -> ModelCost:
     """Follow a model's graph and state what every layer costs.
 
     Args:
         model: A built Sequential or Functional model; models inside it are followed, too.
+        x: Inputs as for `model.predict`, for the sizes that the model leaves open. Defaults to
+            `None`.
 
     Returns:
         A `ModelCost`.
@@ -76,12 +80,32 @@ def model_cost(model) -> ModelCost:
             a gated layer more than once.
     """
     cost = ModelCost()
-    inputs = [Flow(_known_shape(tensor.shape, model)) for tensor in graph.functional(model).inputs]
-    _follow(model, inputs, cost, prefix="")
+    shapes = [tuple(tensor.shape)[1:] for tensor in graph.functional(model).inputs]
+    if x is not None and any(None in shape for shape in shapes):
+        arrays = [np.shape(array) for _, _, array in graph.pair_inputs(model, x, "x")]
+        shapes = [
+            tuple(given if size is None else size for size, given in zip(*pair, strict=False))
+            for pair in zip(shapes, (shape[1:] for shape in arrays), strict=True)
+        ]
+    flows = [Flow(_known_shape((None, *shape), model)) for shape in shapes]
+    follow(at_sizes(model, shapes), flows, cost)
     return cost
 
 
-def _follow(model, inputs, cost, prefix):
+def follow(model, inputs, cost, prefix="", owner=None):
+    """Add what a graph costs to a `ModelCost`.
+
+    Args:
+        model: A built Sequential or Functional model or a `Trace`.
+        inputs: List of the `Flow` of each input.
+        cost: The `ModelCost`.
+        prefix: String in front of the names of layers. Defaults to `""`.
+        owner: Name of the layer whose inside the graph is, to which operations belong that are no
+            layers. Defaults to `None`, for a model.
+
+    Returns:
+        List of the `Flow` of each output, `None` for one that depends on no input.
+    """
     uses = graph.consumers(model)
 
     def visit(operation, node, args, kwargs):
@@ -89,35 +113,81 @@ def _follow(model, inputs, cost, prefix):
         for flow, tensor in zip(flows, node.input_tensors, strict=True):
             if uses[id(tensor)] > 1:
                 flow.producers = ()
-        name = prefix + operation.name
-        shapes = [_known_shape(tensor.shape, model) for tensor in node.outputs]
+        is_layer = isinstance(operation, keras.layers.Layer)
+        name = prefix + operation.name if is_layer or owner is None else owner
         if isinstance(operation, keras.Model) and graph.has_graph(operation):
-            return _follow(operation, flows, cost, name + "/")
-        if type(operation) in TENSOR_ARGUMENTS:
-            given = inspect.signature(operation.call).bind(*args, **kwargs).arguments
-            named = [given.get(argument) for argument in TENSOR_ARGUMENTS[type(operation)]]
-            flows = [flow for flow in named if isinstance(flow, Flow)]
-        return _count(operation, name, flows, shapes, cost)
+            inside = at_sizes(operation, [flow.shape for flow in flows])
+            return follow(inside, flows, cost, name + "/")
+        shapes = [_known_shape(tensor.shape, model) for tensor in node.outputs]
+        rule = _count_layer if is_layer else _count_operation
+        counted = rule(operation, node, name, args, kwargs, flows, shapes, cost)
+        if counted is None:
+            return _leave_out(operation, name, shapes, cost)
+        return counted
 
     return graph.walk(model, inputs, visit)
 
 
-def _count(operation, name, flows, shapes, cost):
-    """Add the products of one operation and give its output flows."""
-    if callable(getattr(operation, "cost", None)):
-        products, output = operation.cost(flows[0])
-        if getattr(operation, "gate", None) is not None:
-            _add_gate(operation, name, cost)
-    elif type(operation) in RULES:
-        products, output = RULES[type(operation)](operation, flows, shapes[0])
+def _leave_out(operation, name, shapes, cost):
+    """Note an operation as not counted."""
+    entry = f"{name} ({type(operation).__name__})"
+    if entry not in cost.not_counted:
+        cost.not_counted.append(entry)
+    return [Flow(shape) for shape in shapes]
+
+
+def _count_layer(layer, node, name, args, kwargs, flows, shapes, cost):
+    """Add the products of a layer and give its output flows, or `None` if it is unknown."""
+    if callable(getattr(layer, "cost", None)):
+        products, output = layer.cost(flows[0])
+        if getattr(layer, "gate", None) is not None:
+            _add_gate(layer, name, cost)
+    elif type(layer) in RULES:
+        if type(layer) in TENSOR_ARGUMENTS:
+            given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+            named = [given.get(argument) for argument in TENSOR_ARGUMENTS[type(layer)]]
+            flows = [flow for flow in named if isinstance(flow, Flow)]
+        products, output = RULES[type(layer)](layer, flows, shapes[0])
     else:
-        entry = f"{name} ({type(operation).__name__})"
-        if entry not in cost.not_counted:
-            cost.not_counted.append(entry)
-        return [Flow(shape) for shape in shapes]
+        inside = unfold(layer, node, [flow.shape for flow in flows])
+        if inside is None:
+            return None
+        outputs = follow(inside, flows, cost, name + "/", owner=name)
+        return [flow or Flow(shape) for flow, shape in zip(outputs, shapes, strict=True)]
+    _add(products, name, cost)
+    return [output, *(Flow(shape) for shape in shapes[1:])]
+
+
+def _count_operation(operation, node, name, args, kwargs, flows, shapes, cost):
+    """Add the products of an operation that is no layer, or give `None` if it is unknown."""
+    rule = rule_of(operation)
+    if rule is None or _mixes_samples(operation, node, flows):
+        return None
+    counted = rule(operation, args, kwargs, shapes[0])
+    if counted is None:
+        return None
+    products, output = counted
+    _add(products, name, cost)
+    return [output, *(Flow(shape) for shape in shapes[1:])]
+
+
+def _mixes_samples(operation, node, flows):
+    """Tell whether the first axis that an operation gives is not that of the samples."""
+    one = {
+        id(tensor): keras.KerasTensor((1, *flow.shape), dtype=tensor.dtype)
+        for tensor, flow in zip(node.input_tensors, flows, strict=True)
+    }
+    args, kwargs = node.arguments.fill_in(one)
+    try:
+        outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+    except ValueError:  # where an operation before it has mixed them
+        return True
+    return any(tuple(output.shape)[:1] != (1,) for output in outputs)
+
+
+def _add(products, name, cost):
     if products or name in cost.gates:
         cost.products.setdefault(name, []).extend(products)
-    return [output, *(Flow(shape) for shape in shapes[1:])]
 
 
 def _add_gate(layer, name, cost):
@@ -134,7 +204,9 @@ def _known_shape(shape, model):
     shape = tuple(shape)[1:]
     if None in shape:
         raise ValueError(
-            f"The cost of model {model.name!r} depends on an axis of unknown size. Build it with "
-            f"fixed sizes, for example `keras.Input((100, 40))`. Received: shape={shape}"
+            f"The cost of model {model.name!r} depends on an axis of unknown size. Give "
+            "`count_macs` inputs `x`, whose sizes it takes, or call the model on inputs of fixed "
+            "sizes and build a model of that: `inputs = keras.Input((100, 40))`, "
+            f"`keras.Model(inputs, model(inputs))`. Received: shape={shape}"
         )
     return shape

@@ -1,16 +1,37 @@
 """Walking through the graph of a Keras model, one operation after the other."""
 
+import dataclasses
 from collections import Counter
+from typing import Any
 
 import keras
 
 
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """A graph that is no model: what some calls on symbolic tensors have recorded.
+
+    Attributes:
+        name: Name of what was called.
+        inputs: List of `KerasTensor`.
+        outputs: List of `KerasTensor`, with `None` for an output that depends on no input.
+        nodes: The calls of operations, producers before their consumers.
+    """
+
+    name: str
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor | None]
+    nodes: list[Any]
+
+
 def functional(model):
-    """Give the functional graph of a Sequential or Functional model.
+    """Give the functional graph of a Sequential or Functional model; a `Trace` is its own.
 
     Raises:
         ValueError: If the model is not built or has no graph.
     """
+    if isinstance(model, Trace):
+        return model
     if isinstance(model, keras.Sequential):
         if not model.built or model._functional is None:
             raise ValueError(
@@ -41,14 +62,14 @@ def walk(model, inputs, visit):
     """Pass values through the graph of a model.
 
     Args:
-        model: A built Sequential or Functional model.
+        model: A built Sequential or Functional model, or a `Trace`.
         inputs: List of values of any kind, one for each tensor of `model.inputs`.
         visit: Function `visit(operation, node, args, kwargs)` that gives the list of the values
             of the operation's output tensors. `args` and `kwargs` are those of the operation,
             with values in the places of tensors.
 
     Returns:
-        List of the values of `model.outputs`.
+        List of the values of `model.outputs`, with `None` for what depends on no input.
     """
     graph = functional(model)
     values = {id(tensor): value for tensor, value in zip(graph.inputs, inputs, strict=True)}
@@ -58,11 +79,13 @@ def walk(model, inputs, visit):
         args, kwargs = node.arguments.fill_in(values)
         outputs = visit(node.operation, node, args, kwargs)
         values.update(zip(map(id, node.outputs), outputs, strict=True))
-    return [values[id(tensor)] for tensor in graph.outputs]
+    return [None if tensor is None else values[id(tensor)] for tensor in graph.outputs]
 
 
 def nodes(graph):
     """List the calls of operations in a functional graph, producers before their consumers."""
+    if isinstance(graph, Trace):
+        return graph.nodes
     # Keras offers no public way to do this that leaves the model as it was; `_nodes_by_depth` has
     # been the name since Keras 3.0, and Keras's own cloning goes by it.
     return [
@@ -82,3 +105,33 @@ def consumers(model):
     for node in nodes(graph):
         counts.update(id(tensor) for tensor in node.input_tensors)
     return counts
+
+
+def pair_inputs(model, data, argument):
+    """List the name and tensor of each input of a model with its data.
+
+    Args:
+        model: A built Sequential or Functional model.
+        data: Inputs as for `model.predict`: an array or a list or dict of arrays.
+        argument: Name of the caller's argument, for the error.
+
+    Returns:
+        List of tuples `(name, tensor, array)`.
+
+    Raises:
+        ValueError: If there is not one array for each input.
+    """
+    graph = functional(model)
+    names = [tensor._keras_history.operation.name for tensor in graph.inputs]
+    arrays = keras.tree.flatten(data)
+    if isinstance(data, dict):
+        if isinstance(graph.input, dict):
+            names = sorted(graph.input)
+        arrays = [data[name] for name in names if name in data]
+    if len(arrays) != len(names) or (isinstance(data, dict) and len(data) != len(names)):
+        received = list(data) if isinstance(data, dict) else f"{len(arrays)} arrays"
+        raise ValueError(
+            f"Argument `{argument}` must hold an array for each input of the model: {names}. "
+            f"Received: {received}"
+        )
+    return list(zip(names, graph.inputs, arrays, strict=True))

@@ -62,6 +62,12 @@ class MacReport:
         samples: The number of samples that the masks were averaged over; `None` if input-dependent
             gates are given by the means of the last training batch.
         not_counted: Layers that no rule covers, as `"name (Type)"`.
+
+    Examples:
+        >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10)])
+        >>> report = keras_dynamicgate.count_macs(model)
+        >>> report.dense, report.gates, report.relative
+        (640, 0.0, 1.0)
     """
 
     layers: list[LayerMacs]
@@ -142,7 +148,9 @@ class MacReport:
 
     def __str__(self):
         text = io.StringIO()
-        console = Console(file=text, width=100, color_system=None, markup=False)
+        console = Console(
+            file=text, width=100, color_system=None, markup=False, force_jupyter=False
+        )
         console.print(self._table())
         for note in self.notes():
             console.print(note, highlight=False)
@@ -210,12 +218,17 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
     A closed unit saves its own column in its layer, if its gate was decided from the layer's
     input, and its row in the layer that consumes it. Executed MACs are averaged over the samples
     of `x`. Single weights that a pruned or sparse layer does not keep count as saved, and the table
-    marks this as theoretical. A layer that no rule covers is listed by name. A layer of your own
-    can state its cost in a method `cost(inputs)`, as the layers of this package do.
+    marks this as theoretical.
+
+    A layer without a rule of its own, such as a transformer block of `keras_hub`, counts by what
+    it does: the layers and the operations of `keras.ops` in its `call`. Where these cannot be
+    followed or have no rule, the layer is listed by name as not counted. A layer of your own can
+    also state its cost in a method `cost(inputs)`, as the layers of this package do.
 
     Args:
         model: A built Sequential or Functional Keras model; models inside it are followed.
-        x: Inputs as for `model.predict`: an array or a list or dict of arrays. Defaults to
+        x: Inputs as for `model.predict`: an array or a list or dict of arrays. Axes of unknown
+            size, such as the length of a sequence, get the sizes they have here. Defaults to
             `None`: means of the last training batch stand for input-dependent gates.
         batch_size: Integer, the number of samples that run at once. Defaults to 256.
 
@@ -223,8 +236,8 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
         A `MacReport`.
 
     Raises:
-        ValueError: If the model is not built, is subclassed or has an axis of unknown size, or if
-            `x` has no samples.
+        ValueError: If the model is not built, is subclassed or has an axis of a size that is not
+            known from `x` either, or if `x` has no samples.
 
     Examples:
         >>> model = keras.Sequential([
@@ -240,7 +253,7 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
     - DynamicGate-MLP (arXiv 2603.16367), layer-weighted relative MACs
     """
     checks.positive_integer("batch_size", batch_size)
-    cost = model_cost(model)
+    cost = model_cost(model, x)
     averages = _Averages(cost)
     if x is None:
         probabilities, masks = _averages_of_training(cost)

@@ -153,7 +153,8 @@ def reshape(layer, flows, shape):
 
 def concatenate(layer, flows, shape):
     """Rule of `Concatenate` on the last axis."""
-    if layer.axis not in (-1, len(shape)) or all(flow.open is None for flow in flows):
+    others = shape[-1] - sum(flow.shape[-1] for flow in flows)
+    if layer.axis not in (-1, len(shape)) or others or all(flow.open is None for flow in flows):
         return [], Flow(shape)
     return [], Flow(shape, JoinedOpen(tuple((flow.open, flow.shape[-1]) for flow in flows)))
 
@@ -164,8 +165,20 @@ def added(layer, flows, shape):
 
 
 def multiplied(layer, flows, shape):
-    """Rule of `Multiply`: open if both sides are."""
-    return [], Flow(shape, _merge(flows, both))
+    """Rule of `Multiply`: open if both sides are.
+
+    What a gate closes on one side need not be computed on the other. The gate cannot have seen
+    that other side, which has no consumer but this one where it has producers.
+    """
+    if any(flow.shape != shape for flow in flows):
+        return [], Flow(shape)
+    for flow in flows:
+        for product in flow.producers:
+            for other in flows:
+                if other is not flow:
+                    product.outputs = both(product.outputs, other.open)
+    producers = tuple(product for flow in flows for product in flow.producers)
+    return [], Flow(shape, _merge(flows, both), producers)
 
 
 def _merge(flows, merge):

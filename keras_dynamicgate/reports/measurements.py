@@ -61,7 +61,7 @@ def measure(model, x, batch_size=256):
     Raises:
         ValueError: If the cost of the model cannot be counted or there are no samples.
     """
-    cost = model_cost(model)
+    cost = model_cost(model, x)
     batches = []
     for rows, record in record_batches(model, x, batch_size):
         batches.append(_batch(cost, record, rows.stop - rows.start))

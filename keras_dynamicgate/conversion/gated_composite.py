@@ -1,0 +1,68 @@
+"""`GatedComposite`: a layer made of layers, such as a transformer block, with gates on some."""
+
+import keras
+
+from keras_dynamicgate.conversion.configs import with_complete_config
+from keras_dynamicgate.conversion.places import exchange, layer_at
+
+
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
+class GatedComposite(keras.layers.Layer):
+    """A composite layer of any class with gated layers in the places of some of its own.
+
+    It is called like the composite layer and does what that does. `gate_model` makes it. The class
+    of the composite layer knows nothing of gates, so this layer is what saves and loads them.
+
+    Args:
+        composite: A layer that holds other layers. It is changed: from now on it holds the gated
+            ones.
+        gated: Dict from the `path` of a `Place` in it to the layer that comes there.
+        **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`. Default to those
+            of `composite`.
+
+    Attributes:
+        composite: The composite layer, with the gated layers in it.
+    """
+
+    def __init__(self, composite, gated, **kwargs):
+        # Keras reads from `call` which arguments a layer takes. Not by `composite(...)`: this
+        # layer's own `__call__` casts, passes masks on and charges for activity already.
+        self.call = composite.call
+        arguments = {
+            "name": composite.name,
+            "dtype": composite.dtype_policy,
+            "trainable": composite.trainable,
+            "activity_regularizer": composite.activity_regularizer,
+        }
+        super().__init__(**{**arguments, **kwargs})
+        self.supports_masking = composite.supports_masking
+        self.input_spec = composite.input_spec
+        for path, layer in gated.items():
+            exchange(composite, path, layer)
+        self._paths = list(gated)
+        # What it has not built itself is built when it is called.
+        composite.built = True
+        self.composite = with_complete_config(composite)
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.composite.compute_mask(inputs, previous_mask)
+
+    def get_config(self):
+        composite = keras.saving.serialize_keras_object(self.composite)
+        gated = {
+            path: keras.saving.serialize_keras_object(layer_at(self.composite, path))
+            for path in self._paths
+        }
+        return {**super().get_config(), "composite": composite, "gated": gated}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        composite = keras.saving.deserialize_keras_object(config.pop("composite"))
+        # Without the scope, the weights of all blocks of a model would have the same paths.
+        with keras.name_scope(config["name"]):
+            gated = {
+                path: keras.saving.deserialize_keras_object(layer)
+                for path, layer in config.pop("gated").items()
+            }
+        return cls(composite, gated, **config)

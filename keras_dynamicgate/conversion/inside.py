@@ -1,0 +1,83 @@
+"""Which layers inside a composite layer, such as a transformer block, are worth a gate."""
+
+import contextlib
+import functools
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.conversion.gated_composite import GatedComposite
+from keras_dynamicgate.gating.cost import Flow
+from keras_dynamicgate.gating.openness import GateOpen
+from keras_dynamicgate.macs.flow import ModelCost, follow
+from keras_dynamicgate.macs.rules import RULES
+from keras_dynamicgate.macs.unfold import unfold
+
+# For axes of unknown size: where the units of a layer go does not depend on it.
+SIZE = 2
+
+
+def is_composite(layer):
+    """Tell whether layers inside a layer may be exchanged, which it does not count as its own."""
+    return (
+        isinstance(layer, keras.layers.Layer)
+        and not isinstance(layer, GatedComposite)
+        and type(layer) not in RULES
+        and not callable(getattr(layer, "cost", None))
+    )
+
+
+def worth_a_gate(composite, node, layers):
+    """List those layers inside a composite layer whose gates would spare other products work.
+
+    That is where the units of a layer pass nothing but operations on each by itself that keep zeros
+    and then are the inputs of another product: the first of the two products of a feed-forward
+    block. Of two layers whose outputs are multiplied, as in SwiGLU, the gates on one are enough.
+
+    Args:
+        composite: A built layer.
+        node: A call of it in the graph of a model.
+        layers: List of layers inside it, of types that can be gated.
+
+    Returns:
+        List of layers, or `None` where the inside of the composite layer cannot be followed.
+    """
+    shapes = [
+        tuple(SIZE if size is None else size for size in tuple(tensor.shape)[1:])
+        for tensor in node.input_tensors
+    ]
+    inside = unfold(composite, node, shapes)
+    if inside is None:
+        return None
+    cost = ModelCost()
+    with _marked(layers):
+        follow(inside, [Flow(shape) for shape in shapes], cost, owner=composite.name)
+    inputs = [product.inputs for product in cost.all_products() if product.inputs is not None]
+
+    def shares(closed):
+        average = {layer: ops.zeros(()) if layer in closed else ops.ones(()) for layer in layers}
+        return [float(ops.convert_to_numpy(opening.share(average))) for opening in inputs]
+
+    chosen: list = []
+    for layer in layers:
+        if shares([*chosen, layer]) != shares(chosen):
+            chosen.append(layer)
+    return chosen
+
+
+@contextlib.contextmanager
+def _marked(layers):
+    """Let layers say in a MAC count that gates of their own close their units."""
+    for layer in layers:
+        layer.cost = functools.partial(_cost, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.cost
+
+
+def _cost(layer, inputs):
+    shape = tuple(layer.compute_output_shape((1, *inputs.shape)))[1:]
+    products, output = RULES[type(layer)](layer, [inputs], shape)
+    return products, Flow(shape, GateOpen(layer, block_size=1), output.producers)

@@ -1,0 +1,120 @@
+"""Where a composite layer holds the layers inside it, and others in their places."""
+
+import dataclasses
+
+import keras
+
+from keras_dynamicgate.macs import graph
+
+# What every layer has; the lists among it hold the same layers once more.
+_OF_EVERY_LAYER = frozenset(vars(keras.layers.Layer()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where in a composite layer a layer is.
+
+    Attributes:
+        path: String of attributes, list indices and keys, such as `"blocks/0/dense"`, that leads
+            to the layer or to the Sequential or Functional model that it is in.
+        name: String, the names of the layers on the way and of the layer, joined by `/`.
+        layer: The layer.
+        model: The model at the end of the path, or `None`.
+    """
+
+    path: str
+    name: str
+    layer: keras.layers.Layer
+    model: keras.Model | None = None
+
+
+def find_places(composite):
+    """List the places of all layers inside a layer, each layer once.
+
+    Args:
+        composite: A Keras layer that is no model.
+
+    Returns:
+        List of `Place`.
+    """
+    found: dict[int, Place] = {}
+
+    def visit(holder, path, name):
+        for step, _, _, layer in _slots(holder):
+            if id(layer) in found:
+                continue
+            place = Place(f"{path}{step}", f"{name}{layer.name}", layer)
+            found[id(layer)] = place
+            if graph.has_graph(layer):
+                visit_model(layer, place.path, place.name, layer)
+            else:
+                visit(layer, f"{place.path}/", f"{place.name}/")
+
+    def visit_model(model, path, name, outermost):
+        if isinstance(model, keras.Sequential) and not model.built:
+            return
+        for node in graph.nodes(graph.functional(model)):
+            inner, inner_name = node.operation, f"{name}/{node.operation.name}"
+            if graph.has_graph(inner):
+                visit_model(inner, path, inner_name, outermost)
+            elif isinstance(inner, keras.layers.Layer):
+                found.setdefault(id(inner), Place(path, inner_name, inner, outermost))
+
+    visit(composite, "", "")
+    return list(found.values())
+
+
+def layer_at(composite, path):
+    """Give the layer or model at a path inside a composite layer.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    places = {place.path: place.layer for place in find_places(composite) if place.model is None}
+    if path not in places:
+        raise ValueError(
+            f"Layer {composite.name!r} ({type(composite).__name__}) must hold a layer at {path!r}, "
+            f"as it did when that was gated. Received: a layer with {list(places)}"
+        )
+    return places[path]
+
+
+def exchange(composite, path, new):
+    """Put another layer in the place of one inside a composite layer, wherever it is held.
+
+    Args:
+        composite: A Keras layer, built or not.
+        path: The `path` of a `Place`.
+        new: The layer that comes there.
+    """
+    old = layer_at(composite, path)
+    for holder in composite._flatten_layers():
+        for _, container, key, layer in list(_slots(holder)):
+            if layer is not old:
+                continue
+            # A built layer refuses new layers. It keeps its number of layers here, in their order,
+            # and so may track the new one without being unlocked.
+            if holder._tracker.is_in_store("layers", old):
+                holder._tracker.replace_tracked_value("layers", old, new)
+            if container is holder:
+                setattr(holder, key, new)
+            else:
+                container[key] = new
+        if hasattr(holder, "_torch_params"):
+            # PyTorch's own list of the parameters, which is made anew when it is asked for.
+            del holder._torch_params
+
+
+def _slots(holder):
+    """List the places where a layer itself holds layers: step, container, key and layer."""
+    attributes = {**vars(holder), **vars(holder).get("_modules", {})}  # PyTorch's own place
+    for name, value in attributes.items():
+        if name in _OF_EVERY_LAYER or name.startswith("_self_"):  # TensorFlow's own place
+            continue
+        if isinstance(value, keras.layers.Layer):
+            yield name, holder, name, value
+        elif isinstance(value, (list, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for key, each in items:
+                if isinstance(each, keras.layers.Layer):
+                    yield f"{name}/{key}", value, key, each
