@@ -82,7 +82,7 @@ class DynamicGateConv2D(GatedLayer):
     Examples:
         >>> layer = keras_dynamicgate.DynamicGateConv2D(64, 3, block_size=16, top_k=1)
         >>> outputs = layer(keras.ops.ones((1, 8, 8, 32)))
-        >>> int(keras.ops.count_nonzero(outputs[0, 0, 0]))
+        >>> int(np.count_nonzero(keras.ops.convert_to_numpy(outputs[0, 0, 0])))
         16
 
     Reference:

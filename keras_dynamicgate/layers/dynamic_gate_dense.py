@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
@@ -73,7 +74,8 @@ class DynamicGateDense(GatedLayer):
 
     Examples:
         >>> layer = keras_dynamicgate.DynamicGateDense(64, block_size=16, top_k=1)
-        >>> int(keras.ops.count_nonzero(layer(keras.ops.ones((1, 64)))))
+        >>> outputs = keras.ops.convert_to_numpy(layer(keras.ops.ones((1, 64))))
+        >>> int(np.count_nonzero(outputs))
         16
 
     Reference:
@@ -143,6 +145,7 @@ class DynamicGateDense(GatedLayer):
             "lora_alpha": lora_alpha,
             **optional,
         }
+        checks.positive_integer("units", units)
         self._dense_was_given = dense is not None
         # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
         # again, and quantization refuses it.

@@ -40,6 +40,14 @@ def test_input_dependent_gates_stay():
     np.testing.assert_allclose(run(small), run(model), atol=1e-5)
 
 
+def test_a_model_and_its_compact_copy_predict_in_turn():
+    model = gated_model(kdg.DynamicGateDense(6, gate="linear", block_size=2))
+    small = compact(model)
+    for _ in range(2):
+        outputs = model.predict(X, verbose=0)
+        np.testing.assert_allclose(small.predict(X, verbose=0), outputs, atol=1e-5)
+
+
 def test_blocks_that_never_open_go_with_calibration():
     model = gated_model(kdg.DynamicGateDense(6, gate="linear", block_size=2))
     small, report = compact_with_report(model, X)

@@ -97,7 +97,9 @@ class Gated(Rule):
         for weight in gate.network.weights:
             weight.assign(new[weight.name])
         for mine, other in zip(_own_weights(gate), _own_weights(old), strict=True):
-            mine.assign(other)
+            # Copied, since JAX deletes the array of a variable that it updates.
+            values = ops.convert_to_numpy(other)
+            mine.assign(values[gates] if other.name in ("usage", "open_ratio") else values)
 
 
 def _call(layer, inputs):
@@ -108,7 +110,7 @@ def _call(layer, inputs):
 
 
 def _own_weights(gate):
-    """List the weights of a gate that do not depend on the number of gates."""
+    """List the weights of a gate that are not those of its network."""
     of_network = {id(weight) for weight in gate.network.weights}
     return [weight for weight in gate.weights if id(weight) not in of_network]
 
