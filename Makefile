@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BACKENDS := tensorflow jax torch
+# Its tokenizers need tensorflow-text, the models that the tests build do not.
+KERAS_HUB := keras-hub kagglehub kagglesdk regex tokenizers
 
-.PHONY: demo test venv lint docs clean $(addprefix test-,$(BACKENDS))
+.PHONY: demo test venv lint docs notebooks dist clean $(addprefix test-,$(BACKENDS))
 
 ## Compare gated and dense models on digits, print a table and write pictures to runs/digits.
 demo: $(VENV)/demo
-	KERAS_BACKEND=tensorflow $(BIN)/python examples/digits.py --targets 0.3 --seeds 1
+	KERAS_BACKEND=jax $(BIN)/python examples/digits.py --targets 0.3 --seeds 1
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
 test: lint
@@ -32,18 +34,29 @@ venv: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
+## Write the Colab notebooks from the example scripts.
+notebooks: $(VENV)/test
+	$(BIN)/python examples/notebooks/generate.py
+
+## Build what is released into dist/ and check it.
+dist: $(VENV)/test
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
 $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
-	$(INSTALL) --editable ".[tensorflow]" scikit-learn matplotlib
+	$(INSTALL) --editable ".[jax]" scikit-learn matplotlib
 	touch $@
 
 # torch comes first and alone: what needs it later would otherwise choose a build of its own.
 $(VENV)/test: $(VENV)/python pyproject.toml constraints.txt
 	$(INSTALL) "torch==2.13.0"
 	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,engine,dev]"
+	$(INSTALL) --no-deps $(KERAS_HUB)
 	touch $@
 
 $(VENV)/docs: $(VENV)/python pyproject.toml constraints.txt

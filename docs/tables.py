@@ -49,16 +49,24 @@ def first():
     """Lay out CIFAR-10 as one glance: what is gained and what a batch then takes."""
     rows = [
         [
-            f"`{row['model']}`" + (f" at {row['target']}" if row["target"] else ", full network"),
+            f"`{row['model']}` at {row['target']}" if row["target"] else "full network",
             row["way"],
             f"{100 * row['accuracy']:.1f} %",
             f"{row['open_ratio']:.2f}",
             f"{row['relative_macs']:.3f}",
-            *(f"{time:.2f} ms" for time in row["milliseconds"].values()),
+            *(f"{time:.2f}" for time in row["milliseconds"].values()),
         ]
         for row in json.loads((RESULTS / "first.json").read_text())["rows"]
     ]
-    heads = ["model", "runs", "accuracy", "open ratio", "relative MACs", "1 image", "256 images"]
+    heads = [
+        "model",
+        "runs",
+        "accuracy",
+        "open ratio",
+        "relative MACs",
+        "1 image, ms",
+        "256 images, ms",
+    ]
     return markdown(heads, rows)
 
 

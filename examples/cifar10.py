@@ -1,3 +1,4 @@
+# %% [markdown]
 """CIFAR-10 on a budget: a fully connected network with two hidden layers, gated and narrowed.
 
     python examples/cifar10.py --data-dir data/cifar10 --targets 0.15 --seeds 1
@@ -8,10 +9,16 @@ network is no match for a convolutional one on images; what counts here is what 
 accuracy when it may execute less of itself.
 """
 
+# %% tags=["backend"]
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
 from keras_dynamicgate import experiments
 
-experiments.compare("cifar10", **experiments.parse(__doc__))
+# %% tags=["options"]
+options = experiments.parse(__doc__)
+
+# %%
+runs = experiments.compare("cifar10", **options)

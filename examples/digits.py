@@ -1,3 +1,4 @@
+# %% [markdown]
 """Handwritten digits on a budget: dense, gated and narrow networks in less than two minutes.
 
     python examples/digits.py --targets 0.3 --seeds 1
@@ -7,10 +8,16 @@ that matter at all, and low-rank gates decide for each image which blocks of hid
 budget is one number; nothing else has to be tuned.
 """
 
+# %% tags=["backend"]
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
 from keras_dynamicgate import experiments
 
-experiments.compare("digits", **experiments.parse(__doc__))
+# %% tags=["options"]
+options = experiments.parse(__doc__)
+
+# %%
+runs = experiments.compare("digits", **options)

@@ -1,3 +1,4 @@
+# %% [markdown]
 """MNIST on a budget: dense networks, networks made narrower, and gated ones.
 
     python examples/mnist.py --data-dir data/mnist --targets 0.3,0.15 --seeds 1
@@ -7,16 +8,27 @@ blocks of hidden units run. The budget is one number; nothing else has to be tun
 script says whether the gates really decide by the image.
 """
 
+# %% tags=["backend"]
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
 from keras_dynamicgate import experiments
 
-runs = experiments.compare("mnist", **experiments.parse(__doc__))
+# %% tags=["options"]
+options = experiments.parse(__doc__)
 
+# %%
+runs = experiments.compare("mnist", **options)
+
+# %% [markdown]
+# ## Do the gates decide by the image?
+#
 # Do images that are hard for the network open more gates? Do gates tell digits apart? Do they stay
 # as they are when noise is added to the image?
+
+# %%
 for run in runs:
     if run["signatures"]:
         print(f"{run['model']} at {run['target']}, seed {run['seed']}:")

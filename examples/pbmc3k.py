@@ -1,3 +1,4 @@
+# %% [markdown]
 """PBMC3k on a budget: cell types from gene counts, and the genes that are enough to tell them.
 
     python examples/pbmc3k.py --data-dir data/pbmc3k --models linear,narrow,static --seeds 1
@@ -7,14 +8,21 @@ but how few genes it needs. Static gates on the inputs answer it: the script lis
 they leave open, and which of the known marker genes of the cell types are among them.
 """
 
+# %% tags=["backend"]
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
 from keras_dynamicgate import datasets, experiments
 
-runs = experiments.compare("pbmc3k", **experiments.parse(__doc__))
+# %% tags=["options"]
+options = experiments.parse(__doc__)
 
+# %%
+runs = experiments.compare("pbmc3k", **options)
+
+# %%
 gated = [run for run in runs if run["open_features"]]
 if not gated:
     print("\nNo gates left fewer than 1,000 genes open. Try --targets 0.05.")

@@ -1,3 +1,4 @@
+# %% [markdown]
 """Speech Commands on a budget: spoken words from log-mel features, 49 frames of 40 bands.
 
     python examples/speech_commands.py --data-dir data/speech_commands --targets 0.3 --seeds 1
@@ -7,10 +8,16 @@ for all models alike. Static gates choose the frames and bands that matter at al
 gates decide for each clip which blocks of hidden units run.
 """
 
+# %% tags=["backend"]
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
 from keras_dynamicgate import experiments
 
-experiments.compare("speech_commands", **experiments.parse(__doc__))
+# %% tags=["options"]
+options = experiments.parse(__doc__)
+
+# %%
+runs = experiments.compare("speech_commands", **options)

@@ -62,13 +62,19 @@ def parse(description):
 
     Returns:
         Dict of keyword arguments of `compare`.
+
+    Examples:
+        >>> import sys
+        >>> sys.argv = ["digits.py", "--targets", "0.3", "--seeds", "1"]
+        >>> arguments = keras_dynamicgate.experiments.parse("Compare models on digits.")
+        >>> arguments["targets"], arguments["seeds"]
+        ((0.3,), 1)
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_options(parser)
-    # A notebook's own arguments are not meant for the script.
-    return as_arguments(parser.parse_known_args()[0])
+    return as_arguments(parser.parse_args())
 
 
 def _names(text):

@@ -3,10 +3,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from keras_dynamicgate.datasets import cifar10, mnist, speech_commands
+
+tf = pytest.importorskip("tensorflow")
+tfds = pytest.importorskip("tensorflow_datasets")
 
 
 @pytest.fixture(autouse=True)
