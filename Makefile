@@ -55,7 +55,7 @@ $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
 # torch comes first and alone: what needs it later would otherwise choose a build of its own.
 $(VENV)/test: $(VENV)/python pyproject.toml constraints.txt
 	$(INSTALL) "torch==2.13.0"
-	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,engine,dev]"
+	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,engine,dev,docs]"
 	$(INSTALL) --no-deps $(KERAS_HUB)
 	touch $@
 

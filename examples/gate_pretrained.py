@@ -1,3 +1,4 @@
+# %% [markdown]
 """Gate a network that is trained already, and train it on for a third of the epochs.
 
     python examples/gate_pretrained.py --task speech_commands --data-dir data/speech_commands
@@ -9,110 +10,108 @@ scratch for as many epochs in all. Every model is kept in the output folder: sta
 script goes on with the model that is missing.
 """
 
-import argparse
-import dataclasses
-import json
+# %% tags=["backend"]
 import os
-import pathlib
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# %%
+import dataclasses
+import functools
+import json
+import pathlib
+
 import keras
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate import experiments
+from keras_dynamicgate.experiments.tables import markdown
 
-COLUMNS = ("model", "epochs", "accuracy", "relative MACs")
+# %% tags=["options"]
+import argparse
 
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("--task", choices=list(experiments.TASKS), default="digits")
+parser.add_argument("--data-dir", help="folder with the originals; without it they are fetched")
+parser.add_argument("--target", type=float, default=0.3, help="budget of relative MACs")
+parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
+parser.add_argument("--out", help="folder (default: runs/gate_pretrained/TASK)")
+parser.add_argument("--quick", action="store_true", help="few epochs: see that all works")
+options = vars(parser.parse_args())
 
-class Comparison:
-    """The four models of one seed, each trained once and kept in `out`."""
-
-    def __init__(self, options, task, dataset, seed):
-        self.options, self.task, self.dataset, self.seed = options, task, dataset, seed
-        self.epochs = task.recipe.epochs
-        self.more = max(1, round(self.epochs / 3))
-        self.dense = self.trained("dense", self.build_dense, self.epochs)
-
-    def rows(self):
-        """Train what is missing and give one row for each model."""
-        budget = self.options.target
-        whole = self.epochs + self.more
-        yield self.row("dense", self.dense, self.epochs)
-        tuned = self.trained("gated", self.gate_dense, self.more, budget)
-        yield self.row("gated, then trained on", tuned, whole)
-        splits = (self.dataset.train, self.dataset.validation)
-        teacher = [self.dense.predict(split.batches(512), verbose=0) for split in splits]
-        tuned = self.trained("distilled", self.gate_dense, self.more, budget, teacher)
-        yield self.row("gated, then trained on, distilled", tuned, whole)
-        scratch = self.trained("scratch", self.build_gated, whole, budget)
-        yield self.row("gated from scratch", scratch, whole)
-
-    def build_dense(self):
-        return experiments.FAMILIES["dropout"].build(self.task, self.dataset, None).model
-
-    def build_gated(self):
-        family = experiments.FAMILIES["static"]
-        return family.build(self.task, self.dataset, self.options.target).model
-
-    def gate_dense(self):
-        settings = {"gate": "static", "block_size": 1, "input_gate": True}
-        return kdg.gate_model(self.dense, **settings, calibration_data=self.dataset.train[:500][0])
-
-    def trained(self, name, build, epochs, budget=None, teacher=None):
-        """Load a model that an earlier start has trained, or train it."""
-        path = pathlib.Path(self.options.out) / f"{name}-{self.seed}.keras"
-        if path.exists():
-            return keras.models.load_model(path, compile=False)
-        print(f"{path.name}: {epochs} epochs")
-        keras.utils.set_random_seed(self.seed)
-        model = build()
-        recipe = dataclasses.replace(self.task.recipe, epochs=epochs)
-        callbacks = [] if budget is None else [kdg.MacBudget(budget)]
-        recipe.train(model, self.dataset, callbacks, seed=self.seed, teacher=teacher, verbose=2)
-        model.save(path)
-        return model
-
-    def row(self, name, model, epochs):
-        x, y = self.dataset.test[:]
-        right = model.predict(x, batch_size=512, verbose=0).argmax(axis=1) == y
-        relative_macs = kdg.count_macs(model, x).relative
-        values = (name, epochs, float(np.mean(right)), relative_macs)
-        return {**dict(zip(COLUMNS, values, strict=True)), "seed": self.seed}
+# %%
+out = pathlib.Path(options["out"] or f"runs/gate_pretrained/{options['task']}")
+out.mkdir(parents=True, exist_ok=True)
+task = experiments.TASKS[options["task"]]
+task = task.quick() if options["quick"] else task
+dataset = task.dataset(options["data_dir"])
+x_test, y_test = dataset.test[:]
+epochs, budget = task.recipe.epochs, options["target"]
+more = max(1, round(epochs / 3))
+rows = []
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--task", choices=list(experiments.TASKS), default="digits")
-    parser.add_argument("--data-dir", help="folder with the originals; without it they are fetched")
-    parser.add_argument("--target", type=float, default=0.3, help="budget of relative MACs")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
-    parser.add_argument("--out", help="folder for models and results")
-    parser.add_argument("--quick", action="store_true", help="few epochs: see that all works")
-    options = parser.parse_known_args()[0]
-    options.out = options.out or f"runs/gate_pretrained/{options.task}"
-    pathlib.Path(options.out).mkdir(parents=True, exist_ok=True)
-
-    task = experiments.TASKS[options.task]
-    task = task.quick() if options.quick else task
-    dataset = task.dataset(options.data_dir)
-    rows = [
-        row
-        for seed in range(options.seeds)
-        for row in Comparison(options, task, dataset, seed).rows()
-    ]
-    (pathlib.Path(options.out) / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
-    table = Table(*COLUMNS, "seed")
-    for row in rows:
-        accuracy, relative_macs = f"{row['accuracy']:.2%}", f"{row['relative MACs']:.3f}"
-        table.add_row(row["model"], str(row["epochs"]), accuracy, relative_macs, str(row["seed"]))
-    Console().print(table)
+# %% [markdown]
+# Each model is trained once and kept.
 
 
-if __name__ == "__main__":
-    main()
+# %%
+def trained(name, seed, build, epochs, budget=None, teacher=None):
+    """Load a model that an earlier start has trained, or train it."""
+    path = out / f"{name}-{seed}.keras"
+    if path.exists():
+        return keras.models.load_model(path, compile=False)
+    print(f"{path.name}: {epochs} epochs")
+    keras.utils.set_random_seed(seed)
+    model = build()
+    recipe = dataclasses.replace(task.recipe, epochs=epochs)
+    callbacks = [] if budget is None else [kdg.MacBudget(budget)]
+    recipe.train(model, dataset, callbacks, seed=seed, teacher=teacher, verbose=2)
+    model.save(path)
+    return model
+
+
+def note(name, seed, model, epochs):
+    """Keep what a model reaches on the test split, and what it costs."""
+    right = model.predict(x_test, batch_size=512, verbose=0).argmax(axis=1) == y_test
+    relative_macs = kdg.count_macs(model, x_test).relative
+    row = {"model": name, "epochs": epochs, "accuracy": float(np.mean(right))}
+    rows.append({**row, "relative MACs": relative_macs, "seed": seed})
+
+
+def new(family):
+    return experiments.FAMILIES[family].build(task, dataset, budget).model
+
+
+# %%
+for seed in range(options["seeds"]):
+    dense = trained("dense", seed, functools.partial(new, "dropout"), epochs)
+    note("dense", seed, dense, epochs)
+
+    settings = {"gate": "static", "block_size": 1, "input_gate": True}
+    settings["calibration_data"] = dataset.train[:500][0]
+    gate_dense = functools.partial(kdg.gate_model, dense, **settings)
+    gated = trained("gated", seed, gate_dense, more, budget)
+    note("gated, then trained on", seed, gated, epochs + more)
+
+    splits = (dataset.train, dataset.validation)
+    teacher = [dense.predict(split.batches(512), verbose=0) for split in splits]
+    distilled = trained("distilled", seed, gate_dense, more, budget, teacher)
+    note("gated, then trained on, distilled", seed, distilled, epochs + more)
+
+    scratch = trained("scratch", seed, functools.partial(new, "static"), epochs + more, budget)
+    note("gated from scratch", seed, scratch, epochs + more)
+
+# %%
+(out / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+kdg.plot_gates(gated, x_test, y_test, dataset.class_names).savefig(out / "gates.png")
+cells = [
+    [row["model"], str(row["epochs"]), f"{row['accuracy']:.2%}", f"{row['relative MACs']:.3f}"]
+    for row in rows
+]
+table = markdown(["model", "epochs in all", "accuracy", "relative MACs"], cells)
+(out / "results.md").write_text(table + "\n")
+print(table)

@@ -27,7 +27,7 @@ QUICK = {
     "speech_commands": (("narrow", "dynamic"), (0.3,)),
     "pbmc3k": (("linear", "static"), (0.05,)),
 }
-NOTEBOOKS = ("quickstart", *QUICK)
+NOTEBOOKS = ("quickstart", *QUICK, "gate_pretrained")
 
 INSTALL = """\
 import importlib.util
@@ -66,6 +66,12 @@ if quick:
     options |= {{"models": {models}, "targets": {targets}, "seeds": 1}}
 """
 
+GATE_PRETRAINED = """\
+folder = pathlib.Path(out, "gate_pretrained-quick" if quick else "gate_pretrained")
+options = {"task": "cifar10", "data_dir": data_dir, "out": folder, "quick": quick}
+options |= {"target": 0.3, "seeds": 1 if quick else 3}
+"""
+
 SHOW = """\
 from IPython.display import Image, Markdown, display
 
@@ -86,7 +92,7 @@ def notebook(name):
         elif "backend" in tags:
             backend = re.search(r'"KERAS_BACKEND", "(\w+)"', cell.source)[1]
             cells.append(_code(INSTALL.format(backend=backend)))
-            if name in QUICK:
+            if name != "quickstart":
                 cells.append(_code(PARAMETERS, tags=["parameters"]))
         elif "options" in tags:
             cells += _options(name)
@@ -110,6 +116,8 @@ def _introduction(name, docstring):
 
 
 def _options(name):
+    if name == "gate_pretrained":
+        return [_code(GATE_PRETRAINED)]
     models, targets = QUICK[name]
     # Names of models in double quotes, as a formatter would have them.
     options = OPTIONS.format(name=name, models=str(models).replace("'", '"'), targets=targets)

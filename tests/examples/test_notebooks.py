@@ -30,7 +30,7 @@ def test_notebooks_are_what_the_scripts_say():
 
 def test_notebooks_open_in_colab_and_begin_quick():
     paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    assert [path.stem for path in paths] == sorted(["quickstart", *FOLDERS])
+    assert [path.stem for path in paths] == sorted(["quickstart", "gate_pretrained", *FOLDERS])
     for path in paths:
         first, install, parameters = nbformat.read(path, as_version=4).cells[:3]
         assert (
@@ -82,3 +82,14 @@ def test_comparison_shows_a_table_and_pictures(name, monkeypatch, tmp_path, data
         pytest.importorskip(package)
     shown, text = execute(name, monkeypatch, tmp_path, data_dir=data_dir / FOLDERS[name])
     assert {"text/markdown", "image/png"} <= shown
+
+
+def test_gate_pretrained_shows_what_is_left_and_which_gates_are_open(
+    monkeypatch, tmp_path, data_dir
+):
+    pytest.importorskip("matplotlib")
+    parameters = {"data_dir": data_dir / "cifar10", "out": tmp_path}
+    shown, text = execute("gate_pretrained", monkeypatch, tmp_path, **parameters)
+    assert {"text/markdown", "image/png"} <= shown
+    for name in ("dense", "gated, then trained on, distilled", "gated from scratch"):
+        assert name in text
