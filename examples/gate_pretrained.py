@@ -16,6 +16,7 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # %%
+import argparse
 import dataclasses
 import functools
 import json
@@ -29,8 +30,6 @@ from keras_dynamicgate import experiments
 from keras_dynamicgate.experiments.tables import markdown
 
 # %% tags=["options"]
-import argparse
-
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
