@@ -122,12 +122,16 @@ def note(summary):
     seeds = sorted({line.seeds for line in summary})
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     counts = "one seed" if seeds == [1] else f"mean ± standard deviation over {counts} seeds"
-    return (
+    said = (
         f"Test split, hard masks, {counts}. Multiply-accumulates "
-        "(MACs) are relative to the full dense network, gate networks and routers counted. "
-        "*: theoretical, since single weights are left out, which saves no time without special "
-        "kernels."
+        "(MACs) are relative to the full dense network, gate networks and routers counted."
     )
+    if any(line.theoretical for line in summary):
+        said += (
+            " *: theoretical, since single weights are left out, which saves no time without "
+            "special kernels."
+        )
+    return said
 
 
 def terminal_table(summary):

@@ -8,6 +8,7 @@ import keras
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "distributed.md"
+TIMEOUT = 300  # seconds
 
 
 def test_scripts_in_the_documentation_run_as_they_stand(tmp_path):
@@ -26,6 +27,7 @@ def test_scripts_in_the_documentation_run_as_they_stand(tmp_path):
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=TIMEOUT,
         )
         assert finished.returncode == 0, finished.stderr
         if "count_macs" in script:

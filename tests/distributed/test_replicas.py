@@ -9,6 +9,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
+TIMEOUT = 300  # seconds: processes that wait for each other for ever are an error
 ENGINES = {
     "jax": ["data-parallel", "model-parallel"],
     "tensorflow": ["replica-0", "replica-1"],
@@ -30,6 +31,7 @@ def test_training_on_several_devices_is_that_on_one(backend, tmp_path):
         capture_output=True,
         text=True,
         env=environment,
+        timeout=TIMEOUT,
     )
     assert finished.returncode == 0, finished.stderr
     one = np.load(tmp_path / "one.npz")

@@ -52,8 +52,6 @@ def train_replica(rank, folder):
 
 if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[1])
-    # Forked, the processes need not import everything again.
-    torch.multiprocessing.start_processes(
-        train_replica, (folder,), nprocs=REPLICAS, start_method="fork"
-    )
+    # Not forked: a child of a process with threads may wait for one that it has not got.
+    torch.multiprocessing.spawn(train_replica, (folder,), nprocs=REPLICAS)
     np.savez(folder / "one.npz", **fit(build_model()))
