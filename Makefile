@@ -16,11 +16,11 @@ demo: $(VENV)/demo
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
 test: lint
-	$(MAKE) --jobs=2 --output-sync=target $(addprefix test-,$(BACKENDS))
+	$(MAKE) $(addprefix test-,$(BACKENDS))
 
-# One thread for each of two suites at a time; PyTorch's threads would wait for each other.
+# Tests run side by side, each on one thread; the libraries' threads would wait for each other.
 $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

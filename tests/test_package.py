@@ -1,11 +1,7 @@
 import inspect
-import os
 import pathlib
-import re
 import subprocess
 import sys
-
-import pytest
 
 import keras_dynamicgate as kdg
 
@@ -46,22 +42,6 @@ def test_public_names_are_documented_and_in_the_reference():
     for name in kdg.baselines.__all__:
         assert getattr(kdg.baselines, name).__doc__, name
         assert f"::: keras_dynamicgate.baselines.{name}\n" in reference, name
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
-def test_first_code_block_runs_as_it_stands(page, tmp_path):
-    pytest.importorskip("sklearn")
-    import keras
-
-    code = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL).group(1)
-    assert 'os.environ["KERAS_BACKEND"] = "tensorflow"' in code
-    code = code.replace('"tensorflow"  #', f'"{keras.backend.backend()}"  #')
-    script = tmp_path / "readme.py"
-    script.write_text(code)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    finished = run("-W", "error::UserWarning", script, env=environment)
-    assert finished.returncode == 0, finished.stderr
-    assert "MACs per sample" in finished.stdout
 
 
 def test_tables_say_what_the_result_files_say():
