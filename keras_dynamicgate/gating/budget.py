@@ -3,10 +3,10 @@
 from keras import ops
 
 LARGEST_GAIN = 0.2
-SMALLEST_GAIN = 0.01
+SMALLEST_GAIN = 0.0002
 GAIN_RISE = 1.05
 GAIN_FALL = 0.95
-DRIFT_GAIN = 0.002
+DRIFT_SHARE = 0.01
 DRIFT_FALL = 0.9
 TREND_RATE = 0.1
 LARGEST_DRIFT = 0.05
@@ -85,8 +85,9 @@ class BudgetController:
         trend = trend + TREND_RATE * (error - trend)
         # The integral follows gates that drift: the pressure moves them at every step. What it has
         # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
+        # In proportion to the gain, so that it is damped alike wherever gates lie close together.
         drift = drift * ops.where(trend * drift < 0.0, DRIFT_FALL, 1.0)
-        drift = ops.clip(drift + DRIFT_GAIN * error, -LARGEST_DRIFT, LARGEST_DRIFT)
+        drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
         price = self._steered.price + gain * error + started * drift
         price = ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
         exponent = PRESSURE_GROWTH * ops.clip(price, -LARGEST_EXPONENT, LARGEST_EXPONENT)

@@ -189,6 +189,14 @@ def test_gain_falls_when_the_error_changes_its_sign_and_rises_while_it_does_not(
     assert gains == pytest.approx([0.2, 0.19, 0.1805, 0.189525])
 
 
+def test_drift_gathers_a_hundredth_of_what_the_gain_moves():
+    gate, budget = controller(0.75, 0.5)
+    gate.budget_state.assign([0.5, 0.1, 0.0, 0.0])
+    budget.step(gate)
+    # The gain rises to .105 first.
+    assert value(gate.budget_state[2]) == pytest.approx(0.00105 * np.log(0.75 / 0.5))
+
+
 @pytest.mark.parametrize(("progress", "noise"), [(0.3, 1.0), (0.55, 0.5), (0.9, 0.0)])
 def test_noise_fades_before_the_end(progress, noise):
     gate, budget = controller(0.5, progress)
