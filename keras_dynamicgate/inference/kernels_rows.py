@@ -9,6 +9,19 @@ from keras_dynamicgate.inference import opcodes as op
 from keras_dynamicgate.inference.kernels_activations import activate
 
 _ZERO = np.float32(0.0)
+_NAN = np.float32(np.nan)
+_WITHOUT_SIGN = np.int32(0x7FFFFFFF)
+_INFINITY = np.int32(0x7F800000)
+
+
+@njit
+def _is_finite(values):
+    """Whether no value is infinite or NaN: their bits, without the sign, are the largest."""
+    # Integers, because sums of floats may not be reordered and so run one after the other.
+    largest = np.int32(0)
+    for bits in values.view(np.int32):
+        largest = max(largest, bits & _WITHOUT_SIGN)
+    return largest < _INFINITY
 
 
 @njit(error_model="numpy")
@@ -22,9 +35,7 @@ def load(step, tables, inputs, input_row, values, first, last):
             for i in range(width):
                 values[at + i] = source[i]
             continue
-        poison = _ZERO
-        for i in range(len(source)):
-            poison += source[i] * _ZERO  # 0, or NaN where a value is not finite
+        poison = _ZERO if _is_finite(source) else _NAN
         values[at] = poison
         for i in range(width):
             values[at + i] = source[tables[table + i]] + poison

@@ -169,14 +169,18 @@ def _affine(planner, tensor, scale, shift):
     tensor = planner.opened(tensor)
     if not tensor.layout.is_complete:
         tensor = planner.expanded(tensor)
-    scale, shift = (
-        np.ascontiguousarray(np.broadcast_to(each, (tensor.features,)), "float32")
-        for each in (scale, shift)
-    )
+    scale, shift = per_feature(tensor.features, scale, shift)
     planner.plan.steps.append(
         steps.Affine(tensor.buffer, tensor.layout.rows_of(scale), tensor.layout.rows_of(shift))
     )
     return tensor
+
+
+def per_feature(features, *parameters):
+    """Give each of the parameters of a layer as a float32 array of shape `(features,)`."""
+    return [
+        np.ascontiguousarray(np.broadcast_to(each, (features,)), "float32") for each in parameters
+    ]
 
 
 def _layer_normalization(planner, layer, tensor):

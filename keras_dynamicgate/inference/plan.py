@@ -74,9 +74,11 @@ class Planner:
 
     def __init__(self, input_shape):
         self.plan = steps.Plan(input_shape)
-        # Layers that only choose or reshape features act on the input before it is copied.
+        # What chooses, reshapes or rescales features of the input waits until it is copied, so that
+        # features that static gates close behind it are left where they are.
         self.shape = input_shape
         self.take = None
+        self.affine = None
 
     def follow(self, model, tensor):
         """Add the steps of a model, and of models inside it; give its output tensor."""
@@ -101,6 +103,8 @@ class Planner:
             return tensor
         if isinstance(layer, keras.layers.Flatten):
             return self.flatten(layer, tensor)
+        if tensor is None and type(layer) is keras.layers.Rescaling:
+            return self.rescale_input(layer)
         if isinstance(layer, DynamicGate):
             return gate_steps.add_gate(self, layer, tensor)
         tensor = self.loaded(tensor)
@@ -124,7 +128,16 @@ class Planner:
         positions = self.shape[:-1]
         buffer = self.buffer(layout.width, positions)
         self.plan.steps.append(steps.Load(buffer, features, self.take))
+        if self.affine is not None:
+            self.plan.steps.append(steps.Affine(buffer, *map(layout.rows_of, self.affine)))
         return Tensor(buffer, layout, None, positions)
+
+    def rescale_input(self, layer):
+        """Add a `Rescaling` of the input to those before it."""
+        scale, shift = layer_steps.per_feature(self.shape[-1], layer.scale, layer.offset)
+        if self.affine is not None:
+            scale, shift = scale * self.affine[0], scale * self.affine[1] + shift
+        self.affine = (scale, shift)
 
     def buffer(self, width, positions):
         """Add a buffer and give its index."""
@@ -202,6 +215,8 @@ class Planner:
             keep = np.zeros((count, self.shape[-1]), bool)
             keep[:, self.take] = True
             self.take = np.flatnonzero(keep)
+        if self.affine is not None:
+            self.affine = tuple(np.tile(each, count) for each in self.affine)
         self.shape = (count * self.shape[-1],)
         return None
 

@@ -257,6 +257,28 @@ def test_static_gates_on_the_input_save_the_rows_of_the_first_layer():
     assert engine.predict([[1.0, 5.0, 2.0]]).tolist() == [[21.0, 42.0]]
 
 
+def test_static_gates_save_input_features_behind_a_rescaling_and_a_flatten():
+    gate = kdg.DynamicGate(top_k=2)
+    block = kdg.DynamicGateDense(2, gate="linear", block_size=1)
+    model = keras.Sequential(
+        [
+            keras.Input((2, 2)),
+            layers.Rescaling(scale=[2.0, 4.0], offset=[1.0, 0.0]),
+            layers.Rescaling(10.0, offset=3.0),
+            layers.Flatten(),
+            gate,
+            block,
+        ]
+    )
+    gate.gate.network.scaled_bias.assign([1.0, 0.0, 0.0, 2.0])
+    block.kernel.assign([[1.0, 2.0], [np.nan, np.nan], [np.nan, np.nan], [10.0, 20.0]])
+    block.gate.network.kernel.assign([[0.0, 0.0], [np.nan, np.nan], [np.nan, np.nan], [0.0, 0.0]])
+    engine = InferenceEngine(model, threads=1)
+    # Features 0 and 3 become 10 * (2 * 1 + 1) + 3 = 33 and 10 * (4 * 5) + 3 = 203.
+    assert engine.predict([[[1.0, 7.0], [7.0, 5.0]]]).tolist() == [[2063.0, 4126.0]]
+    assert np.isnan(engine.predict([[[1.0, np.inf], [7.0, 5.0]]])).all()
+
+
 def test_later_training_does_not_reach_the_engine():
     model = by_first_feature(top_k=1)
     engine = InferenceEngine(model, threads=1)
