@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from kept_models import trained
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate import experiments
@@ -28,19 +29,6 @@ RESULTS = pathlib.Path(__file__).parents[1] / "docs" / "results" / "first.json"
 BUDGETS = (0.15, 0.05)
 MODELS = (("dropout", None), *((m, b) for b in BUDGETS for m in ("narrow", "static", "dynamic")))
 BATCH_SIZES = (1, 256)
-
-
-def trained(task, dataset, model, budget, folder):
-    """Load a model that an earlier start has trained, or train it."""
-    path = folder / f"{model}-{budget}.keras"
-    if not path.exists():
-        print("training", path.stem, flush=True)
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(0)
-        candidate = experiments.FAMILIES[model].build(task, dataset, budget)
-        task.recipe.train(candidate.model, dataset, candidate.callbacks, verbose=0)
-        candidate.model.save(path)
-    return keras.models.load_model(path, compile=False)
 
 
 def fastest_way(model, family, threads):
@@ -62,7 +50,6 @@ def main():
     parser.add_argument("--seconds", type=float, default=20.0, help="for each batch size")
     parser.add_argument("--train-only", action="store_true")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     task = experiments.TASKS["cifar10"]
     dataset = task.dataset(options.data_dir)
     models = {

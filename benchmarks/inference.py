@@ -53,11 +53,10 @@ def run(options):
     }
     block = next(iter(models.values())).layers[0]
     weights = [
-        keras.ops.convert_to_numpy(weight)
+        tuple(map(keras.ops.convert_to_numpy, (dense.kernel, dense.bias)))
         for dense in block.dense_layers
-        for weight in (dense.kernel, dense.bias)
     ]
-    dense = dense_paths(*weights, threads=options.threads)
+    dense = dense_paths(weights, threads=options.threads)
     rows = []
     for size in options.batch_sizes:
         batches = [random.normal(size=(size, FEATURES)).astype("float32") for _ in range(16)]
