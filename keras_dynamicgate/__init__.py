@@ -15,7 +15,8 @@ from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
-from keras_dynamicgate.macs.report import MacReport, count_macs
+from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.pictures import plot_gates
 
 if TYPE_CHECKING:

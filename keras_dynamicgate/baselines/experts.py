@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.cost import Flow, Product, positions
-from keras_dynamicgate.gating.networks import gate_product
+from keras_dynamicgate.gating.gate_network import gate_product
 from keras_dynamicgate.gating.openness import ShareOpen
 
 

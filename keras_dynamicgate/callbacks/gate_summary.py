@@ -11,7 +11,7 @@ from keras_dynamicgate import pictures
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.macs.report import count_macs
+from keras_dynamicgate.macs.count import count_macs
 
 COLLAPSED = 0.01
 COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "executed", "gates")

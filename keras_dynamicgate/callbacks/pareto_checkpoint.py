@@ -7,7 +7,7 @@ import pathlib
 import keras
 
 from keras_dynamicgate.files import written_at_once
-from keras_dynamicgate.macs.report import count_macs
+from keras_dynamicgate.macs.count import count_macs
 
 FRONT = "front.json"
 

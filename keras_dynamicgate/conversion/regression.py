@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating import networks
+from keras_dynamicgate.gating.gate_network import BIAS_SCALE
 
 # As a share of the mean eigenvalue: so little that it hardly biases well-determined directions.
 RIDGE = 0.1
@@ -133,4 +134,4 @@ def _fill(weight, values):
 
 
 def _set_bias(gate, bias):
-    gate.network.scaled_bias.assign((bias / networks.BIAS_SCALE).astype("float32"))
+    gate.network.scaled_bias.assign((bias / BIAS_SCALE).astype("float32"))

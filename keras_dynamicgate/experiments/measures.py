@@ -8,7 +8,7 @@ from keras import ops
 from keras_dynamicgate.experiments import signatures
 from keras_dynamicgate.experiments.choices import choices_of
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
-from keras_dynamicgate.macs.report import count_macs
+from keras_dynamicgate.macs.count import count_macs
 
 NOISE = 0.1
 LONGEST_LIST = 1000

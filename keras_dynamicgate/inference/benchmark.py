@@ -9,7 +9,7 @@ from keras_dynamicgate.gating import checks
 from keras_dynamicgate.inference.benchmark_report import BenchmarkReport, Timing
 from keras_dynamicgate.inference.dense_reference import dense_reference
 from keras_dynamicgate.inference.engine import InferenceEngine
-from keras_dynamicgate.macs.report import count_macs
+from keras_dynamicgate.macs.count import count_macs
 
 LEAST_ROUNDS = 3
 CALLS_A_ROUND = 4

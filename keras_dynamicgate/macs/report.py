@@ -1,17 +1,11 @@
-"""`count_macs`: what a model costs, layer by layer, as a table and as numbers."""
+"""`MacReport`: what a model costs, layer by layer, as a table and as numbers."""
 
 import dataclasses
 import io
 from typing import Any
 
-import numpy as np
-from keras import ops
 from rich.console import Console
 from rich.table import Table
-
-from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.record import record_batches, record_gates
-from keras_dynamicgate.macs.flow import model_cost
 
 FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
@@ -210,118 +204,3 @@ def _cells(layer):
         "" if relative is None else f"{relative:.3f}{mark}",
         "" if layer.open_ratio is None else f"{layer.open_ratio:.3f}",
     )
-
-
-def count_macs(model, x=None, batch_size=256) -> MacReport:
-    """Count the multiply-accumulates of a model, its gate networks included.
-
-    A closed unit saves its own column in its layer, if its gate was decided from the layer's
-    input, and its row in the layer that consumes it. Executed MACs are averaged over the samples
-    of `x`. Single weights that a pruned or sparse layer does not keep count as saved, and the table
-    marks this as theoretical.
-
-    A layer without a rule of its own, such as a transformer block of `keras_hub`, counts by what
-    it does: the layers and the operations of `keras.ops` in its `call`. Where these cannot be
-    followed or have no rule, the layer is listed by name as not counted. A layer of your own can
-    also state its cost in a method `cost(inputs)`, as the layers of this package do.
-
-    Args:
-        model: A built Sequential or Functional Keras model; models inside it are followed.
-        x: Inputs as for `model.predict`: an array or a list or dict of arrays. Axes of unknown
-            size, such as the length of a sequence, get the sizes they have here. Defaults to
-            `None`: means of the last training batch stand for input-dependent gates.
-        batch_size: Integer, the number of samples that run at once. Defaults to 256.
-
-    Returns:
-        A `MacReport`.
-
-    Raises:
-        ValueError: If the model is not built, is subclassed or has an axis of a size that is not
-            known from `x` either, or if `x` has no samples.
-
-    Examples:
-        >>> model = keras.Sequential([
-        ...     keras.Input((64,)),
-        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", top_k=8),
-        ...     keras.layers.Dense(10),
-        ... ])
-        >>> keras_dynamicgate.count_macs(model).relative
-        0.25
-
-    Reference:
-
-    - DynamicGate-MLP (arXiv 2603.16367), layer-weighted relative MACs
-    """
-    checks.positive_integer("batch_size", batch_size)
-    cost = model_cost(model, x)
-    averages = _Averages(cost)
-    if x is None:
-        probabilities, masks = _averages_of_training(cost)
-        averages.add(probabilities, masks, samples=1)
-        return averages.report(samples=None)
-    for rows, record in record_batches(model, x, batch_size):
-        averages.add(record.probabilities(), record.masks(), samples=rows.stop - rows.start)
-    return averages.report(samples=averages.samples)
-
-
-def _averages_of_training(cost):
-    """Give static gates exactly and for the others what training has seen, as one sample."""
-    probabilities, masks = {}, {}
-    for gate in cost.gates.values():
-        if gate.input_dependent:
-            probabilities[gate] = ops.convert_to_numpy(gate.usage)[None]
-            masks[gate] = ops.convert_to_numpy(gate.open_ratio)[None]
-        else:
-            with record_gates() as record:
-                gate(np.zeros((1, 1), "float32"))
-            probabilities.update(record.probabilities())
-            masks.update(record.masks())
-    return probabilities, masks
-
-
-class _Averages:
-    """Means over samples of what the products and gates of a model do, batch by batch."""
-
-    def __init__(self, cost):
-        self.cost = cost
-        self.samples = 0
-        products = cost.all_products()
-        self.expected = dict.fromkeys(map(id, products), 0.0)
-        self.executed = dict.fromkeys(map(id, products), 0.0)
-        self.usage = dict.fromkeys(cost.gates, 0.0)
-        self.open_ratio = dict.fromkeys(cost.gates, 0.0)
-
-    def add(self, probabilities, masks, samples):
-        """Add a batch of samples."""
-        self.samples += samples
-        for product in self.cost.all_products():
-            self.expected[id(product)] += product.executed(probabilities) * samples
-            self.executed[id(product)] += product.executed(masks) * samples
-        for name, gate in self.cost.gates.items():
-            self.usage[name] += float(probabilities[gate].mean()) * samples
-            self.open_ratio[name] += float(masks[gate].mean()) * samples
-
-    def report(self, samples):
-        """Give the report on all samples so far."""
-        layers = [self._layer(name) for name in self.cost.products]
-        return MacReport(layers, samples, list(self.cost.not_counted))
-
-    def _layer(self, name):
-        products = self.cost.products[name]
-        own = [product for product in products if not product.of_gate]
-        of_gate = [product for product in products if product.of_gate]
-        gate = self.cost.gates.get(name)
-        return LayerMacs(
-            name=name,
-            dense=sum(product.macs for product in own),
-            expected=self._mean(self.expected, own),
-            executed=self._mean(self.executed, own),
-            gates=self._mean(self.executed, of_gate),
-            usage=self.usage[name] / self.samples if gate else None,
-            open_ratio=self.open_ratio[name] / self.samples if gate else None,
-            gate_count=gate.gates if gate else 0,
-            theoretical=any(product.theoretical for product in own),
-        )
-
-    def _mean(self, sums, products):
-        return sum(sums[id(product)] for product in products) / self.samples

@@ -5,7 +5,8 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_dynamicgate.macs.report import MacReport, count_macs
+from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.reports.classes import Classes
 from keras_dynamicgate.reports.comparison_section import comparison_section
 from keras_dynamicgate.reports.cost_section import cost_section, figures

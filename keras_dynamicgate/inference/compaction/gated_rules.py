@@ -9,17 +9,18 @@ from keras import ops
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.gating import networks
 from keras_dynamicgate.gating.activations import is_feature_wise
+from keras_dynamicgate.gating.gate_network import BIAS_SCALE
 from keras_dynamicgate.inference.compaction.product_rules import folded_constants, over_positions
 from keras_dynamicgate.inference.compaction.rule import Rule, at_least_one
 
 # By the type of a gate network: the kernels that lead linearly from its input to a bias, the weight
 # that holds this bias, what the bias is divided by in there, and the kernel of the logits.
 PARTS = {
-    networks.LinearGate: (("kernel",), "scaled_bias", networks.BIAS_SCALE, "kernel"),
+    networks.LinearGate: (("kernel",), "scaled_bias", BIAS_SCALE, "kernel"),
     networks.LowRankGate: (
         ("down_kernel", "up_kernel"),
         "scaled_bias",
-        networks.BIAS_SCALE,
+        BIAS_SCALE,
         "up_kernel",
     ),
     networks.MLPGate: (("hidden_kernel",), "hidden_bias", 1.0, "kernel"),
