@@ -52,7 +52,8 @@ def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     text = source(page)
     if "os.environ" in text:
-        run_in_a_process_of_its_own(page, text)
+        shown = run_in_a_process_of_its_own(page, text)
+        assert ("MACs per sample" in shown) == ("print(kdg.count_macs(" in text)
         return
     with warnings.catch_warnings():
         # What exporters say of deprecated functions and tracing is no fault of the page.
@@ -62,7 +63,7 @@ def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
 
 
 def run_in_a_process_of_its_own(page, text):
-    """Run what sets environment variables, which have to be there before Keras is imported."""
+    """Run what sets environment variables before it imports Keras; give what it shows."""
     # Compiled under the name of the page, so that an error names its line.
     program = f"exec(compile({text!r}, {str(page)!r}, 'exec'))"
     finished = subprocess.run(
@@ -73,6 +74,14 @@ def run_in_a_process_of_its_own(page, text):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-4000:]
+    return finished.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_first_code_block_sets_the_backend_and_prints_what_the_model_costs(page):
+    code = next(block.text for block in blocks(ROOT / page) if block.language == "python")
+    assert 'os.environ["KERAS_BACKEND"] = "tensorflow"' in code
+    assert "print(kdg.count_macs(" in code
 
 
 def test_every_block_says_its_language_or_is_a_shell_block():
