@@ -2,7 +2,13 @@
 
 import importlib.util
 
+import keras
 import numpy as np
+
+
+def weights_of(layers):
+    """Give the kernels and biases of Dense layers as `dense_paths` takes them."""
+    return [tuple(map(keras.ops.convert_to_numpy, (d.kernel, d.bias))) for d in layers]
 
 
 def dense_paths(weights, *, threads):

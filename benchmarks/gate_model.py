@@ -8,29 +8,17 @@ weights of the original take.
 """
 
 import argparse
-import importlib.util
-import os
 import resource
-import subprocess
-import sys
 import time
 
-BACKENDS = ("tensorflow", "jax", "torch")
+import each_backend
+
 WIDTH, LAYERS = 2048, 24
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--backend", choices=BACKENDS)
-options = parser.parse_args()
-
-if options.backend is None:
-    for name in BACKENDS:
-        if importlib.util.find_spec(name):
-            subprocess.run([sys.executable, __file__, "--backend", name], check=True)
-    sys.exit()
-
-os.environ["KERAS_BACKEND"] = options.backend
+options = each_backend.parse(parser)
 
 import keras
 

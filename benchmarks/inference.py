@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from dense_paths import dense_paths
+from dense_paths import dense_paths, weights_of
 from rich.console import Console
 from rich.table import Table
 
@@ -52,11 +52,7 @@ def run(options):
         share: InferenceEngine(model, threads=options.threads) for share, model in models.items()
     }
     block = next(iter(models.values())).layers[0]
-    weights = [
-        tuple(map(keras.ops.convert_to_numpy, (dense.kernel, dense.bias)))
-        for dense in block.dense_layers
-    ]
-    dense = dense_paths(weights, threads=options.threads)
+    dense = dense_paths(weights_of(block.dense_layers), threads=options.threads)
     rows = []
     for size in options.batch_sizes:
         batches = [random.normal(size=(size, FEATURES)).astype("float32") for _ in range(16)]

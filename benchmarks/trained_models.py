@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from dense_paths import dense_paths
+from dense_paths import dense_paths, weights_of
 from kept_models import trained
 from rich.console import Console
 from rich.table import Table
@@ -33,8 +33,7 @@ NARROW = (0.15, 0.3, 0.5, 0.75)
 
 def dense_weights(task, model):
     """Give the kernels and biases of a dense network, the rescaling of its input folded in."""
-    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    weights = [tuple(map(keras.ops.convert_to_numpy, (d.kernel, d.bias))) for d in layers]
+    weights = weights_of(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
     kernel, bias = weights[0]
     shift = -task.mean * task.scale
     weights[0] = (kernel * np.float32(task.scale), bias + np.float32(shift) * kernel.sum(axis=0))

@@ -11,31 +11,20 @@ that of the medians.
 
 import argparse
 import importlib.util
-import os
 import statistics
-import subprocess
-import sys
 import time
 
-BACKENDS = ("tensorflow", "jax", "torch")
+import each_backend
+
 INPUTS, UNITS, BATCH = 1024, 4096, 256
 SEQUENCES, TOKENS = 16, 64
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--backend", choices=BACKENDS)
 parser.add_argument("--repetitions", type=int, default=15)
 parser.add_argument("--calls", type=int, default=4, help="calls in a repetition")
-options = parser.parse_args()
-
-if options.backend is None:
-    for name in BACKENDS:
-        if importlib.util.find_spec(name):
-            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--backend", name], check=True)
-    sys.exit()
-
-os.environ["KERAS_BACKEND"] = options.backend
+options = each_backend.parse(parser)
 
 import keras
 import numpy as np
