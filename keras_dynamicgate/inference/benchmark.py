@@ -1,5 +1,6 @@
 """`benchmark`: what skipping saves in milliseconds, beside what it is measured against."""
 
+import itertools
 import time
 
 import keras
@@ -12,7 +13,8 @@ from keras_dynamicgate.inference.engine import InferenceEngine
 from keras_dynamicgate.macs.count import count_macs
 
 LEAST_ROUNDS = 3
-CALLS_A_ROUND = 4
+WARM_UP, TIMED = 0.02, 0.02  # seconds a round; shorter, caches still hold what ran before
+LEAST_CALLS = 4
 PAUSE = 0.005  # seconds; idle threads of one library spin for a while and slow down the next
 MAC_SAMPLES = 1024
 
@@ -116,8 +118,9 @@ def _batches(x, size):
 def measure(contenders, batches, seconds):
     """Time functions on batches, round after round.
 
-    In each round every function runs a few times in a row, the first of them untimed: that is how
-    it runs in a service, and it gives the threads of the function before it time to go to sleep.
+    In each round every function runs some milliseconds in a row, the first of them untimed: that is
+    how it runs in a busy service. Before that it pauses, which gives the threads of the function
+    before it time to go to sleep.
 
     Args:
         contenders: Dict from name to a function of a batch.
@@ -128,19 +131,28 @@ def measure(contenders, batches, seconds):
         Dict from name to the list of times, in seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run(batches[0])
+    turns = {name: itertools.cycle(batches) for name in contenders}
     end, rounds = time.perf_counter() + seconds, 0
+    for name, run in contenders.items():
+        run(next(turns[name]))
     while rounds < LEAST_ROUNDS or time.perf_counter() < end:
         for name, run in contenders.items():
             time.sleep(PAUSE)
-            run(batches[rounds % len(batches)])
-            for call in range(CALLS_A_ROUND):
-                batch = batches[(rounds * CALLS_A_ROUND + call) % len(batches)]
-                begin = time.perf_counter()
-                run(batch)
-                times[name].append(time.perf_counter() - begin)
+            _calls(run, turns[name], WARM_UP, 1)
+            times[name] += _calls(run, turns[name], TIMED, LEAST_CALLS)
         rounds += 1
+    return times
+
+
+def _calls(run, batches, seconds, least):
+    """Call a function for some seconds, at least so many times; give the time of each call."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        batch = next(batches)
+        begin = time.perf_counter()
+        run(batch)
+        times.append(time.perf_counter() - begin)
     return times
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_dynamicgate.inference import helpers, kernels, packing
+from keras_dynamicgate.inference import kernels, packing
 from keras_dynamicgate.inference.workspace import Workspace
 
 
@@ -26,9 +26,7 @@ class CompiledKernels:
         features = self.program.plan.steps[0].features
         outputs = np.zeros((1, self.program.plan.output_features), "float32")
         self.run(np.zeros((1, features), "float32"), outputs, 1, 1)
-        space = self._idle[1][0]
-        kernels.open_call(space.control)
-        kernels.help_run(*self._arguments(space, outputs, outputs, 0, 1), -1)
+        self._idle[1][0].help()
 
     def weight_bytes(self):
         """Give the bytes that the weights take."""
@@ -47,46 +45,21 @@ class CompiledKernels:
             samples: Integer, the number of samples.
             positions: Integer, the rows of one sample where the network works on sequences.
         """
-        shared = self.threads > 1 and (
-            samples * positions * self.program.largest_work >= kernels.WORTH_SHARING
-        )
-        space, call = self._take(samples, positions, shared)
-        arguments = self._arguments(space, inputs, outputs, samples, positions)
+        work = samples * positions * self.program.largest_work
+        shared = self.threads > 1 and work >= kernels.WORTH_SHARING
+        space = self._take(samples, positions)
         try:
-            if shared:
-                helpers.ask(self.threads - 1, kernels.help_run, (*arguments, call))
-            kernels.run(*arguments)
+            space.run(inputs, outputs, samples, shared)
         finally:
             self._idle[positions].append(space)
 
-    def _arguments(self, space, inputs, outputs, samples, positions):
-        program = self.program
-        return (
-            space.ops,
-            program.weights,
-            program.tables,
-            inputs,
-            outputs,
-            space.values,
-            space.lists,
-            space.scratch,
-            space.control,
-            (samples, positions, space.samples),
-        )
-
-    def _take(self, samples, positions, shared):
-        """Take an idle workspace, or a new one; give the number of the call that it is open for."""
+    def _take(self, samples, positions):
+        """Take the workspace that was used last, or a new one where none is idle or it is small."""
         idle = self._idle.setdefault(positions, [])
-        for _ in range(len(idle)):
-            try:
-                space = idle.pop(0)
-            except IndexError:  # another thread was faster
-                break
-            if not space.fits(samples):
-                continue  # it is let go, a larger one takes its place
-            call = kernels.open_call(space.control) if shared else 0
-            if call >= 0:
-                return space, call
-            idle.append(space)
-        space = Workspace(self.program, samples, positions, self.threads)
-        return space, kernels.open_call(space.control) if shared else 0
+        try:
+            space = idle.pop()
+        except IndexError:
+            space = None
+        if space is None or not space.fits(samples):
+            space = Workspace(self.program, samples, positions, self.threads)
+        return space

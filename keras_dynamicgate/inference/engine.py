@@ -1,6 +1,7 @@
 """`InferenceEngine`: runs a trained model and skips the blocks that its gates close."""
 
 import importlib.util
+import math
 import os
 import warnings
 
@@ -12,6 +13,7 @@ from keras_dynamicgate.inference.opcodes import BY_BLOCK, BY_SAMPLE, product_mod
 from keras_dynamicgate.inference.plan import make_plan
 from keras_dynamicgate.inference.steps import Product
 
+_FLOAT32 = np.dtype("float32")
 KERNEL_NAMES = {BY_SAMPLE: "by_sample", BY_BLOCK: "by_block"}
 
 
@@ -121,31 +123,34 @@ class InferenceEngine:
         Raises:
             ValueError: If `x` holds no numbers or its shape does not fit the model.
         """
-        if type(x) is not np.ndarray or x.dtype != np.float32:
+        if type(x) is not np.ndarray or x.dtype != _FLOAT32:
             x = _as_float32(x)
         shape = x.shape
-        if len(shape) != len(self._input_shape) + 1 or any(
-            wanted not in (None, size)
-            for wanted, size in zip(self._input_shape, shape[1:], strict=True)
-        ):
-            wanted = ", ".join("any" if size is None else str(size) for size in self._input_shape)
-            raise ValueError(
-                f"Argument `x` must have shape (batch, {wanted}). Received: x.shape={shape}"
-            )
+        if shape[1:] != self._input_shape:
+            self._check_shape(shape)
         samples = shape[0]
-        positions = int(np.prod(shape[1:-1])) if self._sequence else 1
+        positions = math.prod(shape[1:-1]) if self._sequence else 1
         lead = shape[:-1] if self._output_per_position else shape[:1]
-        outputs = np.empty((*lead, self._output_features), "float32")
+        outputs = np.empty((*lead, self._output_features), _FLOAT32)
         if outputs.size:
-            self._run(x, outputs, samples, positions)
+            rows = x if x.ndim == 2 else x.reshape(-1, self._features)
+            if not rows.flags.carray:
+                # The compiled kernels know one kind of array.
+                rows = np.array(rows, order="C")
+            flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
+            self._kernels.run(rows, flat, samples, positions)
         return outputs
 
-    def _run(self, x, outputs, samples, positions):
-        rows = x.reshape(-1, self._features)
-        if not rows.flags.c_contiguous or not rows.flags.writeable:
-            # The compiled kernels know one kind of array.
-            rows = np.array(rows, order="C")
-        self._kernels.run(rows, outputs.reshape(-1, self._output_features), samples, positions)
+    def _check_shape(self, shape):
+        """Raise a `ValueError` if an input shape is not that of the model."""
+        wanted = self._input_shape
+        if len(shape) != len(wanted) + 1 or any(
+            size not in (None, received) for size, received in zip(wanted, shape[1:], strict=True)
+        ):
+            sizes = ", ".join("any" if size is None else str(size) for size in wanted)
+            raise ValueError(
+                f"Argument `x` must have shape (batch, {sizes}). Received: x.shape={shape}"
+            )
 
     def __repr__(self):
         kind = "compiled" if self.compiled else "NumPy"

@@ -9,21 +9,20 @@ _lock = threading.Lock()
 _started = 0
 
 
-def ask(count, function, arguments):
-    """Ask for help: up to `count` threads each call `function(*arguments)`, if they are free.
+def ask(count, function):
+    """Ask for help: up to `count` threads each call `function()`, if they are free.
 
     Nobody waits for them, and nobody is promised that they come.
 
     Args:
         count: Integer.
         function: A function that releases the GIL and may be called too late.
-        arguments: Its arguments.
     """
     if _started < count:
         _start(count)
     # Where the helpers do not keep up, more calls for help would only pile up.
-    for _ in range(min(count, 2 * _started - _jobs.qsize())):
-        _jobs.put((function, arguments))
+    for _ in range(count - _jobs.qsize()):
+        _jobs.put(function)
 
 
 def _start(count):
@@ -36,9 +35,9 @@ def _start(count):
 
 def _serve(jobs):
     while True:
-        function, arguments = jobs.get()
-        function(*arguments)
-        del function, arguments  # else the arrays of the last call would stay alive
+        function = jobs.get()
+        function()
+        del function  # else the workspace of the last call would stay alive
 
 
 def _forget():

@@ -1,9 +1,11 @@
-"""Atomic operations on 64-bit integers in memory, given by address."""
+"""What threads need to work together: atomic 64-bit integers in memory, and a way to wait."""
 
+import platform
 from typing import Any
 
 from llvmlite import ir
 from numba import extending, types
+from numba.core import cgutils
 
 # For type checkers: callers leave the typing context out.
 intrinsic: Any = extending.intrinsic
@@ -44,3 +46,27 @@ def write(typing_context, address, value):
         return context.get_constant(types.int64, 0)
 
     return _SIGNATURE, codegen
+
+
+# Tell the processor that a thread waits, so that it leaves the core to others and saves power.
+_X86_PAUSE, _ARM_HINT, _ARM_YIELD = "llvm.x86.sse2.pause", "llvm.aarch64.hint", ir.IntType(32)(1)
+_PAUSE = {
+    "x86_64": (_X86_PAUSE, []),
+    "AMD64": (_X86_PAUSE, []),
+    "aarch64": (_ARM_HINT, [_ARM_YIELD]),
+    "arm64": (_ARM_HINT, [_ARM_YIELD]),
+}
+
+
+@intrinsic
+def pause(typing_context):
+    """Wait for some nanoseconds, where the processor can; give 1, a turn of waiting."""
+
+    def codegen(context, builder, signature, arguments):
+        if platform.machine() in _PAUSE:
+            name, operands = _PAUSE[platform.machine()]
+            kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
+        return context.get_constant(types.int64, 1)
+
+    return types.int64(), codegen

@@ -147,8 +147,7 @@ def close_blocks(step, values, lists, first, last):
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
         for gate in range(gates):
             if not lists[step[op.OUT_MASK] + row * gates + gate]:
-                for i in range(gate * block, (gate + 1) * block):
-                    values[at + i] = _ZERO
+                values[at + gate * block : at + (gate + 1) * block] = _ZERO
 
 
 @njit(error_model="numpy")
@@ -162,5 +161,8 @@ def multiply(step, values, lists, first, last):
         target = step[op.TARGET] + row * step[op.TARGET_STRIDE]
         for gate in range(gates):
             if step[op.OUT_MASK] < 0 or lists[step[op.OUT_MASK] + row * gates + gate]:
-                for i in range(gate * block, (gate + 1) * block):
-                    values[target + i] *= values[source + i]
+                begin, end = gate * block, (gate + 1) * block
+                factors = values[source + begin : source + end]
+                products = values[target + begin : target + end]
+                for i in range(len(factors)):
+                    products[i] *= factors[i]

@@ -71,7 +71,7 @@ def run_tile(step, memory, rows, panels, segments, whole):
     # fmt: on
     if whole and code > op.RELU:
         slope = memory.weights[step[op.PARAMETERS]]
-        for i in range(rows):
+        for i in range(max(1, rows)):
             for j in range(panels):
                 place = memory.scratch[OUTPUT_ROW + i] + memory.scratch[COLUMN + j]
                 activate(memory.scratch[ACTIVATE], code, slope, target + 4 * place, width)
@@ -104,12 +104,14 @@ def run_rows(step, memory, entries, first, last, panel, count, whole):
 def start_from_bias(step, memory, entries, first, last, panel, count):
     """Write the bias into some columns of some rows of the output."""
     width = step[op.PANEL_WIDTH]
-    bias = step[op.BIAS] + panel * width
+    first_bias = step[op.BIAS] + panel * width
+    bias = memory.weights[first_bias : first_bias + count * width]
     for n in range(first, last):
         row = n if entries < 0 else memory.lists[entries + n]
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE] + panel * width
+        target = memory.values[at : at + count * width]
         for i in range(count * width):
-            memory.values[at + i] = memory.weights[bias + i]
+            target[i] = bias[i]
 
 
 @njit(error_model="numpy")

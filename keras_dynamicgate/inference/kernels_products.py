@@ -10,7 +10,7 @@ from numba import njit
 from keras_dynamicgate.inference import kernels_panels as tiles
 from keras_dynamicgate.inference import opcodes as op
 from keras_dynamicgate.inference.kernels_masks import gate_lists, row_lists
-from keras_dynamicgate.inference.kernels_tile import PANELS, ROWS, SINGLE_ROW_PANELS
+from keras_dynamicgate.inference.kernels_tile import PANELS, ROWS, SINGLE_ROW, SINGLE_ROW_PANELS
 
 # Up to so many rows, all columns of an output stay in the cache while the blocks pass by.
 _FEW_ROWS = 32
@@ -38,7 +38,7 @@ def product_by_sample(step, memory, part):
                 gate = (at + j) // panels
                 gate = gate if entries < 0 else memory.lists[entries + gate]
                 tiles.set_panel(step, memory, j, gate * panels + (at + j) % panels)
-            tiles.run_tile(step, memory, 1, count, segments, True)
+            tiles.run_tile(step, memory, SINGLE_ROW, count, segments, True)
             at += count
 
 

@@ -7,62 +7,74 @@ from numba import njit
 
 from keras_dynamicgate.inference import opcodes as op
 from keras_dynamicgate.inference.kernels_activations import activate
+from keras_dynamicgate.inference.kernels_memory import floats_at
 
 _ZERO = np.float32(0.0)
 _NAN = np.float32(np.nan)
-_WITHOUT_SIGN = np.int32(0x7FFFFFFF)
-_INFINITY = np.int32(0x7F800000)
+_EXPONENT = np.uint32(0x7F800000)
+
+# Rows are cut out before the loops over their columns, and columns that are surely there are read
+# as unsigned: indices that might be negative keep a loop from being vectorized.
 
 
 @njit
 def _is_finite(values):
-    """Whether no value is infinite or NaN: their bits, without the sign, are the largest."""
-    # Integers, because sums of floats may not be reordered and so run one after the other.
-    largest = np.int32(0)
-    for bits in values.view(np.int32):
-        largest = max(largest, bits & _WITHOUT_SIGN)
-    return largest < _INFINITY
+    """Whether no value is infinite or NaN: these have all bits of the exponent."""
+    # Bits, because sums of floats may not be reordered and so run one after the other.
+    found = np.uint32(0)
+    for bits in values.view(np.uint32):
+        found |= np.uint32((bits & _EXPONENT) == _EXPONENT)
+    return found == 0
 
 
 @njit(error_model="numpy")
 def load(step, tables, inputs, input_row, values, first, last):
-    """Copy rows of the input into a buffer, from `input_row` on; see `steps.Load`."""
-    table, width = step[op.TABLE], step[op.WIDTH]
+    """Copy rows of the input, given by its address, from `input_row` on; see `steps.Load`."""
+    table, width, features = step[op.TABLE], step[op.WIDTH], step[op.SOURCE_STRIDE]
     for row in range(first, last):
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
-        source = inputs[input_row + row]
+        source = floats_at(inputs + 4 * (input_row + row) * features, features)
+        target = values[at : at + width]
         if table < 0:
             for i in range(width):
-                values[at + i] = source[i]
+                target[i] = source[i]
             continue
-        poison = _ZERO if _is_finite(source) else _NAN
-        values[at] = poison
+        columns = tables[table : table + width]
         for i in range(width):
-            values[at + i] = source[tables[table + i]] + poison
+            target[i] = source[np.uint32(columns[i])]
+        if width == 0:
+            values[at] = _ZERO
+        if not _is_finite(source):
+            values[at : at + max(1, width)] = _NAN
+
+
+@njit
+def _copy_columns(source, columns, target):
+    """Copy one column after the other; -1 stands for a column of zeros."""
+    for i in range(len(columns)):
+        target[i] = source[columns[i]] if columns[i] >= 0 else _ZERO
 
 
 @njit(error_model="numpy")
 def store(step, tables, values, outputs, output_row, first, last):
-    """Copy rows of a buffer into the output, from `output_row` on."""
-    table = step[op.TABLE]
+    """Copy rows of a buffer into the output, given by its address, from `output_row` on."""
+    columns = tables[step[op.TABLE] : step[op.TABLE] + step[op.WIDTH]]
     for row in range(first, last):
         at = step[op.SOURCE] + row * step[op.SOURCE_STRIDE]
-        for i in range(step[op.WIDTH]):
-            column = tables[table + i]
-            outputs[output_row + row, i] = values[at + column] if column >= 0 else _ZERO
+        target = floats_at(outputs + 4 * (output_row + row) * len(columns), len(columns))
+        _copy_columns(values[at:], columns, target)
 
 
 @njit(error_model="numpy")
 def rearrange(step, tables, values, first, last):
     """Copy into a buffer of plain layout; see `steps.Rearrange`."""
-    table, width, positions = step[op.TABLE], step[op.WIDTH], step[op.POSITIONS]
+    width, positions = step[op.WIDTH], step[op.POSITIONS]
+    columns = tables[step[op.TABLE] : step[op.TABLE] + width]
     for row in range(first, last):
         for position in range(positions):
             at = step[op.SOURCE] + (row * positions + position) * step[op.SOURCE_STRIDE]
             to = step[op.TARGET] + row * step[op.TARGET_STRIDE] + position * width
-            for i in range(width):
-                column = tables[table + i]
-                values[to + i] = values[at + column] if column >= 0 else _ZERO
+            _copy_columns(values[at:], columns, values[to:])
 
 
 @njit(error_model="numpy")
@@ -73,8 +85,9 @@ def affine(step, weights, values, first, last):
     shift = weights[step[op.PARAMETERS] + width : step[op.PARAMETERS] + 2 * width]
     for row in range(first, last):
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
+        v = values[at : at + width]
         for i in range(width):
-            values[at + i] = values[at + i] * scale[i] + shift[i]
+            v[i] = v[i] * scale[i] + shift[i]
 
 
 @njit(error_model="numpy")

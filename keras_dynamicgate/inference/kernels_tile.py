@@ -24,7 +24,12 @@ _FEATURES = llvm.get_host_cpu_features()
 # Sums, panels and the current input value must fit into the vector registers: 32 of 16 floats with
 # AVX-512, the equivalent of 8 with AVX2 and NEON.
 PANELS = 4 if _FEATURES.get("avx512f") else 1
-# A single row needs several sums at once to hide the latency of multiply-add.
+# Floats of a vector register, and registers of sums that keep the multipliers of a core busy.
+_REGISTER = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4
+_SUMS_AT_ONCE = 8
+# In the place of a number of rows: one row by itself, whose sums are kept in parts. Rows of a batch
+# are not, since a sum would then depend on which other rows share its tile, and so on threads.
+SINGLE_ROW = 0
 SINGLE_ROW_PANELS = 4
 
 
@@ -39,16 +44,12 @@ def _tiles(width):
             rows, panels, *rest = arguments
             end = builder.append_basic_block("tile_end")
             switch = builder.switch(builder.add(builder.mul(rows, INT(8)), panels), end)
-            for row_count in range(1, ROWS + 1):
+            for row_count in range(SINGLE_ROW, ROWS + 1):
                 for panel_count in (1, 2, 4):
                     case = builder.append_basic_block("tile")
                     switch.add_case(INT(row_count * 8 + panel_count), case)
                     builder.position_at_end(case)
-                    name = f"kdg_tile_{row_count}_{panel_count}_{width}"
-                    function = builder.module.globals.get(name)
-                    if function is None:
-                        made = TileCode(builder.module, row_count, panel_count, width)
-                        function = made.function
+                    function = _tile_function(builder.module, row_count, panel_count, width)
                     builder.call(function, rest)
                     builder.branch(end)
             builder.position_at_end(end)
@@ -57,6 +58,16 @@ def _tiles(width):
         return signature, codegen
 
     return tile
+
+
+def _tile_function(module, rows, panels, width):
+    parts = 1
+    if rows == SINGLE_ROW:
+        rows, parts = 1, max(1, _SUMS_AT_ONCE // (panels * max(1, width // _REGISTER)))
+    name = f"kdg_tile_{rows}_{panels}_{width}_{parts}"
+    if name in module.globals:
+        return module.globals[name]
+    return TileCode(module, name, rows, panels, width, parts).function
 
 
 _wide_tile, _narrow_tile = _tiles(WIDE), _tiles(NARROW)
@@ -107,7 +118,7 @@ def tile(typing_context, address, width, rows, panels, inputs, input_rows, input
     Args:
         address: `TILE_ADDRESS`, handed in because a cached kernel cannot hold an address.
         width: Columns of a panel, `WIDE` or `NARROW`.
-        rows: From 1 to `ROWS`.
+        rows: From 1 to `ROWS`, or `SINGLE_ROW`.
         panels: 1, 2 or 4.
         inputs, input_rows: Base address of the inputs; offset of each row.
         input_segments: Offset of each segment of `depth` neighbouring features in a row.

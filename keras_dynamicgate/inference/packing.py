@@ -62,7 +62,7 @@ def pack(plan):
     ops = np.full((len(plan.steps), op.FIELDS), -1, "int64")
     for row, step in zip(ops, plan.steps, strict=True):
         packer.pack(row, step)
-    tables = np.concatenate([*packer.tables, np.zeros(1, "int64")]).astype("int64")
+    tables = np.concatenate([*packer.tables, np.zeros(1, "int32")])
     return Program(ops, packer.weights, tables, plan, int(ops[:, op.WORK].max()))
 
 
@@ -120,7 +120,7 @@ class _Packer:
     def table(self, columns):
         """Store a table of columns and give its offset."""
         offset = sum(map(len, self.tables))
-        self.tables.append(np.asarray(columns, "int64"))
+        self.tables.append(np.asarray(columns, "int32"))
         return offset
 
     def activation(self, row, step):
@@ -136,6 +136,7 @@ class _Packer:
             row[op.OUT_MASK : op.OUT_BLOCK + 1] = mask.index, mask.gates, mask.block
 
     def _load(self, row, step):
+        row[op.SOURCE_STRIDE] = step.features
         row[op.WIDTH] = step.features if step.take is None else len(step.take)
         if step.take is not None:
             row[op.TABLE] = self.table(step.take)

@@ -12,13 +12,17 @@ ARGUMENTS = 14
 
 
 class TileCode:
-    """Writes the function that multiplies `rows` rows with `panels` panels."""
+    """Writes the function that multiplies `rows` rows with `panels` panels of `width` columns.
 
-    def __init__(self, module, rows, panels, width):
-        self.rows, self.panels, self.width = rows, panels, width
+    Each sum may be kept in several `parts`, a power of two, that take turns along the depth and are
+    added at the end: where there are few sums, this hides that each waits for its last product.
+    """
+
+    def __init__(self, module, name, rows, panels, width, parts):
+        self.rows, self.panels, self.width, self.parts = rows, panels, width, parts
         self.vector = ir.VectorType(FLOAT, width)
         signature = ir.FunctionType(ir.VoidType(), [INT] * ARGUMENTS + [FLOAT])
-        self.function = ir.Function(module, signature, f"kdg_tile_{rows}_{panels}_{width}")
+        self.function = ir.Function(module, signature, name)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         fma = ir.FunctionType(self.vector, [self.vector] * 3)
@@ -44,76 +48,81 @@ class TileCode:
             columns,
             floor,
         ) = self.function.args
-        blocks = [
-            self.function.append_basic_block(name)
-            for name in ("entry", "segment", "step", "segment_end", "store")
-        ]
-        entry, segment, step, segment_end, store = blocks
-        self.b = b = ir.IRBuilder(entry)
-        rows, count = range(self.rows), self.rows * self.panels
+        self.b = b = ir.IRBuilder(self.function.append_basic_block("entry"))
+        rows = range(self.rows)
         column = [self.integer(columns, j) for j in range(self.panels)]
         row_at = [self.offset(inputs, self.integer(input_rows, i)) for i in rows]
         panel_at = [self.offset(weights, self.integer(panels, j)) for j in range(self.panels)]
-        start_at = [self.offset(start, self.integer(start_rows, i)) for i in rows]
-        first = [
-            b.load(self.address(self.offset(at, c), self.vector), align=4)
-            for at in start_at
-            for c in column
-        ]
-        b.cbranch(b.icmp_signed(">", segments, INT(0)), segment, store)
-
-        b.position_at_end(segment)
-        s, sums = self.phi(INT(0), entry), [self.phi(value, entry) for value in first]
-        input_shift = b.shl(self.integer(input_segments, s), INT(2))
-        weight_shift = b.shl(self.integer(weight_segments, s), INT(2))
-        row_at = [self.pointer(b.add(at, input_shift), FLOAT) for at in row_at]
-        panel_at = [self.pointer(b.add(at, weight_shift), FLOAT) for at in panel_at]
-        b.branch(step)
-
-        b.position_at_end(step)
-        k, partial = self.phi(INT(0), segment), [self.phi(value, segment) for value in sums]
-        at = b.mul(k, stride)
-        panel = [
-            b.load(b.bitcast(b.gep(p, [at]), self.vector.as_pointer()), align=4) for p in panel_at
-        ]
-        added = []
-        for i in rows:
-            value = self.broadcast(b.load(b.gep(row_at[i], [k])))
-            for j in range(self.panels):
-                added.append(b.call(self.fma, [value, panel[j], partial[i * self.panels + j]]))
-        next_k = b.add(k, INT(1))
-        b.cbranch(b.icmp_signed("<", next_k, depth), step, segment_end)
-        for phi, value in zip([k, *partial], [next_k, *added], strict=True):
-            phi.add_incoming(value, step)
-
-        b.position_at_end(segment_end)
-        next_s = b.add(s, INT(1))
-        b.cbranch(b.icmp_signed("<", next_s, segments), segment, store)
-        for phi, value in zip([s, *sums], [next_s, *added], strict=True):
-            phi.add_incoming(value, segment_end)
-
-        b.position_at_end(store)
-        final = [self.phi(value, entry) for value in first]
-        for phi, value in zip(final, added, strict=True):
-            phi.add_incoming(value, segment_end)
-        floor = self.broadcast(floor)
-        output_at = [self.offset(outputs, self.integer(output_rows, i)) for i in rows]
-        for n in range(count):
-            # An ordered comparison is false for NaN, so NaN passes.
-            value = b.select(b.fcmp_ordered("<", final[n], floor), floor, final[n])
-            address = self.offset(output_at[n // self.panels], column[n % self.panels])
-            b.store(value, self.address(address, self.vector), align=4)
+        sums = self.start(start, start_rows, column)
+        turns = b.udiv(depth, INT(self.parts))
+        with cgutils.for_range(b, segments) as segment:
+            input_shift = b.shl(self.integer(input_segments, segment.index), INT(2))
+            weight_shift = b.shl(self.integer(weight_segments, segment.index), INT(2))
+            values = [self.pointer(b.add(at, input_shift), FLOAT) for at in row_at]
+            weights = [self.pointer(b.add(at, weight_shift), FLOAT) for at in panel_at]
+            with cgutils.for_range(b, turns) as turn:
+                first = b.mul(turn.index, INT(self.parts))
+                for part in range(self.parts):
+                    self.multiply(sums[part], values, weights, b.add(first, INT(part)), stride)
+            if self.parts > 1:
+                done = b.mul(turns, INT(self.parts))
+                with cgutils.for_range_slice(b, done, depth, INT(1), INT) as (k, _):
+                    self.multiply(sums[0], values, weights, k, stride)
+        self.store(
+            sums, floor, [self.offset(outputs, self.integer(output_rows, i)) for i in rows], column
+        )
         b.ret_void()
 
-    def phi(self, value, block):
-        phi = self.b.phi(value.type)
-        phi.add_incoming(value, block)
-        return phi
+    def start(self, start, start_rows, column):
+        """Make the parts of the sums: the first begins as given, the others at zero."""
+        given = []
+        for i in range(self.rows):
+            at = self.offset(start, self.integer(start_rows, i))
+            given += [self.b.load(self.address(self.offset(at, c)), align=4) for c in column]
+        zero = ir.Constant(self.vector, [0.0] * self.width)
+        parts = [given] + [[zero] * len(given)] * (self.parts - 1)
+        return [[self.variable(value) for value in part] for part in parts]
+
+    def multiply(self, sums, values, weights, k, stride):
+        """Add the products of input feature `k` to the sums."""
+        at = self.b.mul(k, stride)
+        panel = [self.b.load(self.vector_at(base, at), align=4) for base in weights]
+        for i in range(self.rows):
+            value = self.broadcast(self.b.load(self.b.gep(values[i], [k])))
+            for j in range(self.panels):
+                total = sums[i * self.panels + j]
+                added = self.b.call(self.fma, [value, panel[j], self.b.load(total)])
+                self.b.store(added, total)
+
+    def store(self, sums, floor, output_at, column):
+        """Write the sums, none below the floor."""
+        floor = self.broadcast(floor)
+        for n, parts in enumerate(zip(*sums, strict=True)):
+            total = self.added([self.b.load(part) for part in parts])
+            # An ordered comparison is false for NaN, so NaN passes.
+            value = self.b.select(self.b.fcmp_ordered("<", total, floor), floor, total)
+            address = self.offset(output_at[n // self.panels], column[n % self.panels])
+            self.b.store(value, self.address(address), align=4)
+
+    def added(self, values):
+        while len(values) > 1:
+            values = [self.b.fadd(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
+        return values[0]
+
+    def variable(self, value):
+        """Make a variable; LLVM keeps it in a register."""
+        place = cgutils.alloca_once(self.b, value.type)
+        self.b.store(value, place)
+        return place
 
     def pointer(self, address, kind):
         return self.b.inttoptr(address, kind.as_pointer())
 
-    address = pointer
+    def address(self, address):
+        return self.pointer(address, self.vector)
+
+    def vector_at(self, base, floats):
+        return self.b.bitcast(self.b.gep(base, [floats]), self.vector.as_pointer())
 
     def integer(self, base, index):
         index = INT(index) if isinstance(index, int) else index

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from keras_dynamicgate.inference import kernels, kernels_panels
+from keras_dynamicgate.inference import helpers, kernels, kernels_panels
 from keras_dynamicgate.inference import opcodes as op
 from keras_dynamicgate.inference.kernels_activations import ACTIVATE_ADDRESS
+from keras_dynamicgate.inference.kernels_memory import places_of
 from keras_dynamicgate.inference.kernels_tile import TILE_ADDRESS
 from keras_dynamicgate.inference.packing import aligned, padded
 
@@ -20,51 +21,73 @@ class Workspace:
         samples: Integer, the samples of a call; a power of two up to `CHUNK_ROWS` rows is kept.
         positions: Integer, the rows of one sample where the network works on sequences.
         threads: Integer, the number of workers.
-
-    Attributes:
-        samples: Integer, the samples that run at once.
-        ops: The rows of the program, with places in the memory instead of indices.
-        values: Float32 array with all buffers.
-        lists: Int32 array with all masks and lists of open rows and blocks.
-        scratch: Int64 array of shape `(threads, ...)`.
-        control: Int64 array, what the threads of a call share; see `kernels`.
     """
 
     def __init__(self, program, samples, positions, threads):
-        self.most = max(1, CHUNK_ROWS // positions)
-        self.samples = min(1 << max(0, samples - 1).bit_length(), self.most)
-        self.positions = positions
-        self.ops = program.ops.copy()
+        self._program = program  # kernels know its arrays by their addresses only
+        self._most = max(1, CHUNK_ROWS // positions)
+        self._samples = min(1 << max(0, samples - 1).bit_length(), self._most)
+        self._positions, self._threads = positions, threads
+        self._ops = program.ops.copy()
+        self._values = self._place_buffers(program)
+        self._lists = self._place_masks(program)
+        width = self._scratch_size(program)
+        self._scratch = aligned(threads * width, "int64").reshape(threads, width)
+        self._scratch[:, kernels_panels.TILE] = TILE_ADDRESS
+        self._scratch[:, kernels_panels.ACTIVATE] = ACTIVATE_ADDRESS
+        self._control = aligned(kernels.CONTROL_SIZE, "int64")
+        self._control[kernels.WORKERS] = threads
+        self._control[kernels.POSITIONS] = positions
+        self._control[kernels.PIECE] = self._samples
+        values, lists, scratch = self._values, self._lists, self._scratch
+        self._places = places_of(
+            self._ops, program.weights, program.tables, values, lists, scratch, self._control
+        )
+
+    def run(self, inputs, outputs, samples, shared):
+        """Run the program.
+
+        Args:
+            inputs, outputs: Float32 arrays of shape `(rows, features)`.
+            samples: Integer.
+            shared: Whether other threads are asked to help.
+        """
+        if shared:
+            missing = self._threads - 1 - self._control.item(kernels.HELPERS)
+            if missing > 0:
+                helpers.ask(missing, self.help)
+        kernels.run(self._places, inputs, outputs, samples, shared)
+
+    def help(self):
+        """Help with the call of another thread and with those that follow soon."""
+        kernels.help_run(self._places)
+
+    def _place_buffers(self, program):
+        """Give every buffer its place in the steps; make the float32 array that holds all."""
         strides = [_stride(buffer.width) for buffer in program.plan.buffers]
         rows = [self._rows(buffer.per_position) for buffer in program.plan.buffers]
         sizes = [row * stride for row, stride in zip(rows, strides, strict=True)]
         offsets, total = place(sizes, _lifetimes(program.ops, len(sizes)))
         for side, stride in ((op.SOURCE, op.SOURCE_STRIDE), (op.TARGET, op.TARGET_STRIDE)):
-            used = self.ops[:, side] >= 0
+            used = program.ops[:, side] >= 0
             index = program.ops[used, side]
-            self.ops[used, side] = np.asarray(offsets, "int64")[index]
-            self.ops[used, stride] = np.asarray(strides, "int64")[index]
-        self.values = aligned(total)
-        self.lists = self._place_masks(program)
-        self.scratch = np.zeros((threads, self._scratch_size(program)), "int64")
-        self.control = aligned(kernels.CONTROL_SIZE, "int64")
-        self.control[kernels.WORKERS] = threads
-        self.scratch[:, kernels_panels.TILE] = TILE_ADDRESS
-        self.scratch[:, kernels_panels.ACTIVATE] = ACTIVATE_ADDRESS
+            self._ops[used, side] = np.asarray(offsets, "int64")[index]
+            self._ops[used, stride] = np.asarray(strides, "int64")[index]
+        return aligned(total)
 
     def _rows(self, per_position):
-        return self.samples * (self.positions if per_position else 1)
+        return self._samples * (self._positions if per_position else 1)
 
     def _place_masks(self, program):
-        """Give every mask its flags, its counts and its lists, in this order."""
-        most = self.samples * self.positions
+        """Give every mask its flags, counts and lists, in this order; make the array of all."""
+        most = self._samples * self._positions
         offsets, total = [], 0
         for mask in program.plan.masks:
             offsets.append(total)
             total += mask_size(mask.gates, most)
         for side in (op.IN_MASK, op.OUT_MASK):
-            used = self.ops[:, side] >= 0
-            self.ops[used, side] = np.asarray(offsets, "int64")[program.ops[used, side]]
+            used = program.ops[:, side] >= 0
+            self._ops[used, side] = np.asarray(offsets, "int64")[program.ops[used, side]]
         return np.zeros(max(1, total), "int32")
 
     def _scratch_size(self, program):
@@ -73,11 +96,11 @@ class Workspace:
 
     def fits(self, samples):
         """Whether calls with so many samples run in it, in pieces if they must."""
-        return samples <= self.samples or self.samples == self.most
+        return samples <= self._samples or self._samples == self._most
 
     def nbytes(self):
         """Give the bytes that the workspace takes."""
-        arrays = (self.ops, self.values, self.lists, self.scratch, self.control)
+        arrays = (self._ops, self._values, self._lists, self._scratch, self._control)
         return sum(array.nbytes for array in arrays)
 
 
