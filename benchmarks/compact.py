@@ -1,18 +1,19 @@
 """Is a compacted model as fast as a dense model that was built at its sizes?
 
 Run with `KERAS_BACKEND=tensorflow|jax|torch python benchmarks/compact.py`. The models are timed in
-turn within one run, and what counts are the ratios.
+turn within one run, and what counts are the ratios to the dense model at these sizes: that of the
+compacted one, and beside it that of a second dense model, which shows how sure the first is.
 """
 
 import argparse
 import statistics
-import time
 
 import keras
 import numpy as np
 from keras import layers
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.inference.benchmark import measure
 from keras_dynamicgate.inference.compact import compact
 
 INPUTS, HIDDEN, OUTPUTS = 1024, 4096, 1024
@@ -58,26 +59,14 @@ def runner(model):
     return without_gradients
 
 
-def interleaved(runners, x, repeats):
-    """Time all runners in turn and give the median of each in milliseconds."""
-    times = {name: [] for name in runners}
-    for run in runners.values():
-        run(x), run(x)
-    for _ in range(repeats):
-        for name, run in runners.items():
-            start = time.perf_counter()
-            run(x)
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def main():
     """Print a table of times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=30)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each row of the table")
+    options = parser.parse_args()
+    heads = ("full dense", "masked", "compact", "dense at size", "compact ratio", "dense ratio")
     print(f"{INPUTS}-{HIDDEN}-{OUTPUTS}, {keras.backend.backend()}, float32, milliseconds")
-    print("open   batch   full dense   masked   compact   dense at size   compact / dense at size")
+    print("open   batch" + "".join(f"{head:>16s}" for head in heads))
     for share in (0.5, 0.25):
         gated = gated_model(share)
         runners = {
@@ -85,14 +74,15 @@ def main():
             "masked": runner(gated),
             "compact": runner(compact(gated)),
             "small": runner(dense_model(int(share * HIDDEN))),
+            "again": runner(dense_model(int(share * HIDDEN))),
         }
         for batch in (1, 8, 256, 1024):
             x = np.random.default_rng(1).normal(size=(batch, INPUTS)).astype("float32")
-            ms = interleaved(runners, keras.ops.convert_to_tensor(x), repeats)
-            print(
-                f"{share:4.2f} {batch:7d} {ms['full']:12.2f} {ms['masked']:8.2f} "
-                f"{ms['compact']:9.2f} {ms['small']:15.2f} {ms['compact'] / ms['small']:25.3f}"
-            )
+            times = measure(runners, [keras.ops.convert_to_tensor(x)], options.seconds)
+            ms = {name: 1e3 * statistics.median(each) for name, each in times.items()}
+            shown = [ms[name] for name in ("full", "masked", "compact", "small")]
+            ratios = [ms[name] / ms["small"] for name in ("compact", "again")]
+            print(f"{share:4.2f} {batch:7d}" + "".join(f"{each:16.3f}" for each in shown + ratios))
 
 
 if __name__ == "__main__":
