@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import keras
+from keras import ops
 
 from keras_dynamicgate.conversion.survey import GATED, size
 from keras_dynamicgate.gating import checks
@@ -20,9 +21,6 @@ SETTINGS = (
     "usage_regularizer",
     "seed",
 )
-
-# Kernels that are copied anyway need no random numbers, which take longer than all the rest.
-UNFILLED = {"kernel_initializer": "zeros"}
 
 
 def choose(candidates, layers):
@@ -100,7 +98,9 @@ def _check_settings(name, settings):
 
 
 def gated_layer(candidate, settings):
-    """Make the gated layer for a chosen layer, not yet built.
+    """Make the gated layer for a chosen layer, not yet built; its weights start as copies.
+
+    The initializers are then those of the copies: `restore_initializers` puts things right.
 
     Args:
         candidate: A `Candidate`.
@@ -113,7 +113,7 @@ def gated_layer(candidate, settings):
     try:
         resolve_block_size(settings["block_size"], size(layer))
         # Not by `from_config`, which buries the message of an error in the whole config.
-        gated = GATED[type(layer)](**{**_config(layer), **UNFILLED, **settings})
+        gated = GATED[type(layer)](**{**_config(layer), **_weights(layer), **settings})
     except ValueError as error:
         raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
     gate = gated.gate
@@ -131,6 +131,32 @@ def gated_layer(candidate, settings):
         lambda probability: probability > threshold,
     )
     return gated
+
+
+def _weights(layer):
+    """Give initializers that copy the weights of a layer.
+
+    Weights that are assigned later would take the memory of a layer twice, and random numbers
+    longer than all the rest.
+    """
+    weights = {"kernel_initializer": layer.kernel, "bias_initializer": layer.bias}
+    return {
+        name: lambda shape, dtype=None, weight=weight: ops.copy(weight)
+        for name, weight in weights.items()
+        if weight is not None
+    }
+
+
+def restore_initializers(layer, gated):
+    """Give a gated layer the initializers of the layer that it is a copy of.
+
+    Args:
+        layer: The layer that was copied.
+        gated: The layer of `gated_layer`, built.
+    """
+    (product,) = gated.dense_layers
+    product.kernel_initializer = layer.kernel_initializer.clone()
+    product.bias_initializer = layer.bias_initializer.clone()
 
 
 def _config(layer):

@@ -5,6 +5,7 @@ import tempfile
 import keras
 from keras import ops
 
+from keras_dynamicgate.conversion.choice import restore_initializers
 from keras_dynamicgate.conversion.configs import complete_config, with_complete_config
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.conversion.inside import is_composite
@@ -16,7 +17,8 @@ class ModelCopy:
     """Copies a model layer by layer.
 
     Args:
-        replacements: Dict from the `id` of a layer to the unbuilt layer that comes in its place.
+        replacements: Dict from the `id` of a layer to the unbuilt layer that comes in its place,
+            made by `choice.gated_layer`.
             Where the layer is inside a composite layer, that becomes a `GatedComposite`.
         input_gates: Dict from the `id` of a layer to an unbuilt layer that is put in front of it.
     """
@@ -37,9 +39,7 @@ class ModelCopy:
         pairs = [pair for layers in self._layers.values() for pair in self._pairs(*layers)]
         for old, other in pairs:
             if id(old) in self._replacements:
-                (product,) = other.dense_layers
-                product.kernel_initializer = old.kernel_initializer.clone()
-                copy_state(old, product)
+                restore_initializers(old, other)
             else:
                 copy_state(old, other)
         # A frozen model freezes all that is in it, so the models come first, the outer ones last.
