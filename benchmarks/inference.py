@@ -11,6 +11,7 @@ installed; all run interleaved, and the ratio is that of the fastest of them to 
 import argparse
 import json
 import os
+import pathlib
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -135,13 +136,12 @@ def main():
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 64, 256, 1024])
     parser.add_argument("--seconds", type=float, default=8.0, help="for each batch size")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write the numbers here, too")
+    parser.add_argument("--json", type=pathlib.Path, help="write the numbers here, too")
     options = parser.parse_args()
     rows = run(options)
     Console(width=110).print(table(rows, options))
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=2)
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

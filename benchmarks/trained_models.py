@@ -9,6 +9,7 @@ is at least as accurate as the gated one run interleaved on single inputs.
 """
 
 import argparse
+import json
 import os
 import pathlib
 
@@ -72,17 +73,33 @@ def compare(name, options):
         calls |= library_calls(kind, task, model, options.threads)
     times = measure(calls, [x[i : i + 1] for i in range(64)], options.seconds)
     medians = {call: 1e6 * float(np.median(each)) for call, each in times.items()}
-    engine = medians.pop("engine")
-    fastest = {kind: min(t for call, t in medians.items() if call[0] == kind) for kind in dense}
-    accuracies = (full_accuracy, gated_accuracy, narrow[BUDGET][1])
+    return {
+        "task": name,
+        "relative_macs": kdg.count_macs(gated, x).relative,
+        "accuracy": {
+            "full": full_accuracy,
+            "gated": gated_accuracy,
+            "narrow": narrow[BUDGET][1],
+        },
+        "equal_budget": equal,
+        "microseconds": {
+            "engine": medians.pop("engine"),
+            **{kind: min(t for call, t in medians.items() if call[0] == kind) for kind in dense},
+        },
+    }
+
+
+def cells(row):
+    """Write a row of the table."""
+    times = row["microseconds"]
+    engine = times["engine"]
     return (
-        name,
-        f"{kdg.count_macs(gated, x).relative:.3f}",
-        " / ".join(f"{accuracy:.2%}" for accuracy in accuracies),
-        f"{engine:.1f}",
-        *(f"{fastest[kind]:.1f}" for kind in ("full", "narrow")),
-        f"{fastest['equal']:.1f} ({equal:g})",
-        *(f"{fastest[kind] / engine:.2f}" for kind in dense),
+        row["task"],
+        f"{row['relative_macs']:.3f}",
+        " / ".join(f"{accuracy:.2%}" for accuracy in row["accuracy"].values()),
+        *(f"{time:.1f}" for time in times.values()),
+        f"{row['equal_budget']:g}",
+        *(f"{time / engine:.2f}" for kind, time in times.items() if kind != "engine"),
     )
 
 
@@ -93,7 +110,8 @@ def main():
     parser.add_argument("--data-dir", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default="runs/trained_models")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each data set")
+    parser.add_argument("--json", type=pathlib.Path, help="write the numbers here, too")
     options = parser.parse_args()
     table = Table(title=f"One input, {options.threads} threads, medians in microseconds")
     for head in (
@@ -103,17 +121,21 @@ def main():
         "engine",
         "full",
         "narrow",
-        "as accurate (its MACs)",
+        "as accurate",
+        "its MACs",
         "full / engine",
         "narrow / engine",
         "as accurate / engine",
     ):
         table.add_column(head)
+    rows = []
     for name in TASKS:
-        row = compare(name, options)
-        print(*row, sep=" | ", flush=True)
-        table.add_row(*row)
+        rows.append(compare(name, options))
+        print(*cells(rows[-1]), sep=" | ", flush=True)
+        table.add_row(*cells(rows[-1]))
     Console(width=150).print(table)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 python docs/tables.py           # rewrite the tables
 python docs/tables.py --check   # exit with 1 if a table is not what the files say
 
-The files are the `results.json` that `keras-dynamicgate compare` writes, by the name of the task.
+The files are the `results.json` that `keras-dynamicgate compare` writes, by the name of the task,
+and those that the benchmarks write.
 """
 
 import functools
@@ -13,6 +14,7 @@ import re
 import sys
 
 import numpy as np
+from speed_tables import engine, first, trained_models
 
 from keras_dynamicgate.datasets import PBMC3K_MARKERS
 from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
@@ -26,7 +28,7 @@ TASKS = [
 ]
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("index", "gate_model", "results")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("deploy", "index", "gate_model", "results")),
 ]
 BACKENDS = ("jax", "tensorflow", "torch")
 GATED = ("static", "dynamic", "dynamic_rigl")
@@ -43,31 +45,6 @@ def load(name):
 def find(summary, model, target):
     """Find the line of a model at a budget, or `None`."""
     return next((each for each in summary if (each.model, each.target) == (model, target)), None)
-
-
-def first():
-    """Lay out CIFAR-10 as one glance: what is gained and what a batch then takes."""
-    rows = [
-        [
-            f"`{row['model']}` at {row['target']}" if row["target"] else "full network",
-            row["way"],
-            f"{100 * row['accuracy']:.1f} %",
-            f"{row['open_ratio']:.2f}",
-            f"{row['relative_macs']:.3f}",
-            *(f"{time:.2f}" for time in row["milliseconds"].values()),
-        ]
-        for row in json.loads((RESULTS / "first.json").read_text())["rows"]
-    ]
-    heads = [
-        "model",
-        "runs",
-        "accuracy",
-        "open ratio",
-        "relative MACs",
-        "1 image, ms",
-        "256 images, ms",
-    ]
-    return markdown(heads, rows)
 
 
 def pretrained():
@@ -193,6 +170,8 @@ def markers():
 TABLES = {
     "markers": markers,
     "first": first,
+    "engine": engine,
+    "trained_models": trained_models,
     "pretrained": pretrained,
     "backends": backends,
     "verdict": verdict,

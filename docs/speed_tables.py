@@ -1,0 +1,76 @@
+"""The tables of `tables.py` that hold times, from the files that the benchmarks write."""
+
+import json
+import pathlib
+
+from keras_dynamicgate.experiments.tables import markdown
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def first():
+    """Lay out CIFAR-10 as one glance: what is gained and what a batch then takes."""
+    rows = [
+        [
+            f"`{row['model']}` at {row['target']}" if row["target"] else "full network",
+            row["way"],
+            f"{100 * row['accuracy']:.1f} %",
+            f"{row['open_ratio']:.2f}",
+            f"{row['relative_macs']:.3f}",
+            *(f"{time:.2g}" for time in row["milliseconds"].values()),
+        ]
+        for row in json.loads((RESULTS / "first.json").read_text())["rows"]
+    ]
+    heads = [
+        "model",
+        "runs",
+        "accuracy",
+        "open ratio",
+        "relative MACs",
+        "1 image, ms",
+        "256 images, ms",
+    ]
+    return markdown(heads, rows)
+
+
+def engine():
+    """Lay out what the engine skips of one feed-forward block, by what is open and batch size."""
+    rows = [
+        [
+            f"{row['open']:.1%}".replace(".0%", "%").replace("%", " %"),
+            str(row["batch_size"]),
+            f"{row['dense_ms']:.2f} ({row['fastest_dense']})",
+            f"{row['engine_ms']:.2f}",
+            f"{row['ratio']:.2f}",
+        ]
+        for row in json.loads((RESULTS / "engine.json").read_text())
+    ]
+    heads = ["open", "batch", "fastest dense path, ms", "engine, ms", "times as fast"]
+    return markdown(heads, rows)
+
+
+def trained_models():
+    """Lay out how fast trained networks answer one input."""
+    rows = []
+    for row in json.loads((RESULTS / "trained_models.json").read_text()):
+        times, accuracy = row["microseconds"], row["accuracy"]
+        rows.append(
+            [
+                row["task"],
+                " / ".join(f"{100 * accuracy[name]:.1f}" for name in ("gated", "narrow", "full")),
+                *(f"{times[name]:.1f}" for name in ("engine", "narrow")),
+                f"{times['equal']:.1f} ({row['equal_budget']:g})",
+                f"{times['full']:.1f}",
+                f"{times['full'] / times['engine']:.1f}",
+            ]
+        )
+    heads = [
+        "data set",
+        "accuracy in %, gated / narrow / full",
+        "engine",
+        "narrow, same MACs",
+        "narrow, as accurate (its MACs)",
+        "full",
+        "times as fast as full",
+    ]
+    return markdown(heads, rows)
