@@ -7,6 +7,8 @@ import threading
 _jobs: queue.SimpleQueue = queue.SimpleQueue()
 _lock = threading.Lock()
 _started = 0
+# Counts the forks that led to this process: helpers of a process before are not in this one.
+generation = 0
 
 
 def ask(count, function):
@@ -42,8 +44,9 @@ def _serve(jobs):
 
 def _forget():
     """Begin anew in a forked process, where no threads are left."""
-    global _jobs, _lock, _started
+    global _jobs, _lock, _started, generation
     _jobs, _lock, _started = queue.SimpleQueue(), threading.Lock(), 0
+    generation += 1
 
 
 if hasattr(os, "register_at_fork"):

@@ -28,6 +28,7 @@ class Workspace:
         self._most = max(1, CHUNK_ROWS // positions)
         self._samples = min(1 << max(0, samples - 1).bit_length(), self._most)
         self._positions, self._threads = positions, threads
+        self._generation = helpers.generation
         self._ops = program.ops.copy()
         self._values = self._place_buffers(program)
         self._lists = self._place_masks(program)
@@ -95,7 +96,12 @@ class Workspace:
         return padded(kernels_panels.SEGMENT + 2 * max(1, gates), 8)
 
     def fits(self, samples):
-        """Whether calls with so many samples run in it, in pieces if they must."""
+        """Whether calls with so many samples run in it, in pieces if they must.
+
+        None do in a forked process, where it may wait for helpers that are not there.
+        """
+        if self._generation != helpers.generation:
+            return False
         return samples <= self._samples or self._samples == self._most
 
     def nbytes(self):
