@@ -1,11 +1,12 @@
 """Files that are either complete or not there."""
 
+import glob
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _DAY = 24 * 60 * 60
@@ -28,7 +29,7 @@ def written_at_once(path: Path) -> Iterator[Path]:
         >>> with written_at_once(Path("features.npz")) as part:
         ...     part.write_bytes(content)
     """
-    _remove_leftovers(path)
+    remove_leftovers(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield part
@@ -42,11 +43,21 @@ def written_at_once(path: Path) -> Iterator[Path]:
         raise
 
 
-def _remove_leftovers(path: Path) -> None:
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        # A younger one may belong to a process that is still writing.
-        if time.time() - part.stat().st_mtime > _DAY:
-            _remove(part)
+def remove_leftovers(path: Path) -> None:
+    """Removes what processes that were killed a day ago or earlier had written of `path`.
+
+    Args:
+        path: File or folder that `written_at_once` was to write. It is left as it is.
+
+    Examples:
+        >>> remove_leftovers(Path("features.npz"))
+    """
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        # Another process may be faster, and a shared folder may be read-only.
+        with suppress(OSError):
+            # A younger one may belong to a process that is still writing.
+            if time.time() - part.stat().st_mtime > _DAY:
+                _remove(part)
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_dynamicgate.datasets._files import errors_as
+
 SAMPLE_RATE = 16_000
 
 
@@ -19,19 +21,16 @@ def read_clip(path: Path, soundfile: Any) -> np.ndarray:
         Samples in `[-1, 1]`, shape `(samples,)`, float32.
 
     Raises:
-        ValueError: If the file is unreadable, truncated, empty, or of another format.
+        ValueError: If the file is unreadable, truncated, empty, not finite, or of another format.
 
     Examples:
         >>> read_clip(Path("bed/00176480_nohash_0.wav"), soundfile).shape
         (16000,)
     """
     _check_not_cut(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
-            waveform: np.ndarray = file.read(dtype="float32")
-    except (RuntimeError, OSError) as error:
-        raise ValueError(f"{path} is not a readable clip: {error}") from error
+    with errors_as(f"{path} is not a readable clip"), soundfile.SoundFile(path) as file:
+        announced, rate = file.frames, file.samplerate
+        waveform: np.ndarray = file.read(dtype="float32")
     if rate != SAMPLE_RATE or waveform.ndim != 1:
         raise ValueError(
             f"{path} must have one channel at {SAMPLE_RATE} Hz. "
@@ -40,6 +39,11 @@ def read_clip(path: Path, soundfile: Any) -> np.ndarray:
     if len(waveform) == 0 or len(waveform) != announced:
         raise ValueError(
             f"{path} is empty or truncated. Received: {len(waveform)} of {announced} samples"
+        )
+    finite = np.isfinite(waveform)
+    if not finite.all():
+        raise ValueError(
+            f"{path} must hold finite samples. Received: sample={waveform[~finite][0]}"
         )
     return waveform
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_dynamicgate.datasets._files import check_labels
+from keras_dynamicgate.datasets._files import check_labels, errors_as
 
 _SHAPE = (3, 32, 32)
 _NUM_CLASSES = 10
@@ -25,7 +25,8 @@ def read_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
         int32.
 
     Raises:
-        ValueError: If a file is damaged, not a CIFAR-10 batch, or has labels outside the classes.
+        ValueError: If a file is damaged, not a CIFAR-10 batch, or has labels that are
+            not integers or lie outside the classes.
 
     Examples:
         >>> images, labels = read_batches([Path("cifar-10-batches-py/test_batch")])
@@ -38,13 +39,10 @@ def read_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            batch = _ArrayUnpickler(file, encoding="bytes").load()
-        pixels, labels = batch[b"data"], np.asarray(batch[b"labels"], "int64")
+    with errors_as(f"{path} is not a complete CIFAR-10 batch"), path.open("rb") as file:
+        batch = _ArrayUnpickler(file, encoding="bytes").load()
+        pixels, labels = batch[b"data"], np.asarray(batch[b"labels"])
         images = pixels.reshape(-1, *_SHAPE).transpose(0, 2, 3, 1)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a complete CIFAR-10 batch: {error}") from error
     if images.dtype != np.uint8 or labels.shape != images.shape[:1]:
         raise ValueError(
             f"{path} must hold one label for each uint8 image. "

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import keras
 
-from keras_dynamicgate.files import written_at_once
+from keras_dynamicgate.files import remove_leftovers, written_at_once
 
 _CHUNK = 1 << 18
 _TIMEOUT = 60
@@ -22,7 +22,8 @@ def download(url: str, path: Path, *, checksum: str, size: int | None = None) ->
         url: Address of the file.
         path: Where to put it. A file that is there was checked when it was written.
         checksum: Algorithm and hexadecimal digest, such as `"md5:9e10..."`.
-        size: Expected size in bytes. Defaults to `None`: as the server announces.
+        size: Expected size in bytes. Defaults to `None`: as the server announces, if it does. The
+            checksum pins the content in either case.
 
     Returns:
         `path`.
@@ -35,6 +36,7 @@ def download(url: str, path: Path, *, checksum: str, size: int | None = None) ->
         >>> download("https://example.org/a.zip", Path("a.zip"), checksum="md5:9e107d9d372bb682")
     """
     if path.is_file():
+        remove_leftovers(path)
         return path
     with written_at_once(path) as part:
         _fetch(url, part, size)

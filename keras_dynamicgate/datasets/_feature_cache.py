@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import zipfile
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_dynamicgate.files import written_at_once
+from keras_dynamicgate.files import remove_leftovers, written_at_once
 
 Arrays = dict[str, Any]
 
@@ -21,7 +21,7 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
 
     Args:
         folder: Where the files lie.
-        key: All that decides the result, as JSON values: parameters, names and sizes of files.
+        key: All that decides the result, as JSON values: parameters, the digest of files.
         compute: Function that returns the arrays by name.
 
     Returns:
@@ -35,6 +35,7 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
     path = folder / f"features_{digest[:16]}.npz"
     kept = _load(path)
     if kept is not None:
+        remove_leftovers(path)
         return kept
     arrays = compute()
     with written_at_once(path) as part, part.open("wb") as file:
@@ -42,9 +43,33 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
     return arrays
 
 
+def digest_files(paths: Iterable[Path], folder: Path) -> str:
+    """Returns one digest over the names and the content of files, for the key of a cache.
+
+    Args:
+        paths: The files, all below `folder`.
+        folder: Names count from here, so the digest stays when the folder moves.
+
+    Returns:
+        The digest in hexadecimal.
+
+    Examples:
+        >>> len(digest_files([Path("speech/bed/a.wav"), Path("speech/cat/b.wav")], Path("speech")))
+        64
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        # A name ends at the zero byte and a content digest has a fixed length, so no two lists of
+        # files give the same bytes.
+        digest.update(os.fsencode(path.relative_to(folder).as_posix()) + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def _load(path: Path) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+    # Damaged bytes can raise anything inside a parser.
+    except Exception:
         return None

@@ -1,6 +1,7 @@
 """Checks on the files and labels that a loader reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -50,11 +51,55 @@ def find_file(folder: Path, names: Iterable[str]) -> Path:
     )
 
 
+@contextmanager
+def errors_as(message: str) -> Iterator[None]:
+    """Turns any error of the block into a `ValueError` that says which file is at fault.
+
+    Args:
+        message: The sentence to begin with, such as `"a.csv is not a readable table"`.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: If the block raises an error, which is then the cause.
+
+    Examples:
+        >>> with errors_as(f"{path} is not a complete .h5ad file"):
+        ...     cells = anndata.read_h5ad(path)
+    """
+    try:
+        yield
+    # Damaged bytes can raise anything inside a parser: a list of errors would never be complete.
+    except Exception as error:
+        raise ValueError(f"{message}: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Returns the text of a file.
+
+    Args:
+        path: A file in UTF-8.
+
+    Returns:
+        The text.
+
+    Raises:
+        ValueError: If the file is not text in UTF-8.
+
+    Examples:
+        >>> read_text(Path("tiny-imagenet-200/wnids.txt")).split()[0]
+        'n02124075'
+    """
+    with errors_as(f"{path} is not a text file in UTF-8"):
+        return path.read_text(encoding="utf-8")
+
+
 def check_labels(y: np.ndarray, num_classes: int, source: str | PathLike[str]) -> np.ndarray:
     """Returns labels as int32, or raises an error that names the file they came from.
 
     Args:
-        y: Labels, shape `(samples,)`, integer.
+        y: Labels, shape `(samples,)`.
         num_classes: Labels must be in `[0, num_classes)`.
         source: The file the labels were read from, for the message.
 
@@ -62,8 +107,10 @@ def check_labels(y: np.ndarray, num_classes: int, source: str | PathLike[str]) -
         The labels as int32.
 
     Raises:
-        ValueError: If a label lies outside the classes.
+        ValueError: If the labels are not integers, or one lies outside the classes.
     """
+    if not np.issubdtype(y.dtype, np.integer):
+        raise ValueError(f"Labels in {source} must be integers. Received: dtype={y.dtype}")
     wrong = y[(y < 0) | (y >= num_classes)]
     if wrong.size:
         raise ValueError(

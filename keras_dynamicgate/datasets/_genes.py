@@ -1,5 +1,6 @@
 """Normalises counts and chooses genes, the way the single-cell field does."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def normalise(counts: Any) -> Any:
     return cells
 
 
-def choose_genes(cells: Any, num_genes: int) -> np.ndarray:
+def choose_genes(cells: Any, num_genes: int, source: Path) -> np.ndarray:
     """Chooses the most variable genes.
 
     Genes are ranked by scanpy's `highly_variable_genes` in the flavour of Cell Ranger, among
@@ -44,12 +45,16 @@ def choose_genes(cells: Any, num_genes: int) -> np.ndarray:
         cells: An `anndata.AnnData` of normalised cells: the training cells alone, so that
             nothing about the others leaks into the features.
         num_genes: How many genes to choose.
+        source: The file or folder the counts were read from, for the message.
 
     Returns:
         Column numbers of the genes in rising order, shape `(num_genes,)`.
 
+    Raises:
+        ValueError: If fewer than `num_genes` genes are shown by three cells.
+
     Examples:
-        >>> choose_genes(cells[train], 2000).shape
+        >>> choose_genes(cells[train], 2000, Path("counts.h5ad")).shape
         (2000,)
 
     Reference:
@@ -57,6 +62,11 @@ def choose_genes(cells: Any, num_genes: int) -> np.ndarray:
     """
     scanpy = import_optional("scanpy", "pbmc3k")
     shown, _ = scanpy.pp.filter_genes(cells, min_cells=_MIN_CELLS, inplace=False)
+    if shown.sum() < num_genes:
+        raise ValueError(
+            f"{source} must have {num_genes} genes that at least {_MIN_CELLS} of the "
+            f"{len(cells)} training cells show. Received: {shown.sum()} such genes"
+        )
     ranking = scanpy.pp.highly_variable_genes(
         cells[:, shown], n_top_genes=num_genes, flavor="cell_ranger", inplace=False
     )

@@ -1,10 +1,12 @@
 """Reads the idx format of the original MNIST files."""
 
 import gzip
-import zlib
+import math
 from pathlib import Path
 
 import numpy as np
+
+from keras_dynamicgate.datasets._files import errors_as
 
 _UINT8 = 8
 
@@ -39,7 +41,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     if len(content) < header:
         raise ValueError(f"{path} is truncated. Received: {len(content)} bytes")
     shape = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
-    expected = header + int(np.prod(shape))
+    expected = header + math.prod(shape)
     if len(content) != expected:
         raise ValueError(
             f"{path} is truncated or damaged: its header announces {expected} bytes "
@@ -49,9 +51,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def _read_bytes(path: Path) -> bytes:
+    content = path.read_bytes()
     if path.suffix != ".gz":
-        return path.read_bytes()
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or not a gzip file: {error}") from error
+        return content
+    with errors_as(f"{path} is truncated or not a gzip file"):
+        return gzip.decompress(content)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_dynamicgate.datasets._arrays import scale_images
+from keras_dynamicgate.datasets._files import errors_as
 
 
 class ImageFiles:
@@ -47,14 +48,15 @@ class ImageFiles:
         return scale_images(self._pixels[rows])
 
     def _decode(self, path: Path) -> np.ndarray:
-        try:
-            with self._pil_image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f"{path} is not a readable image: {error}") from error
-        if pixels.shape != self.shape[1:]:
-            raise ValueError(
-                f"{path} must have {self.shape[1]} x {self.shape[2]} pixels. "
-                f"Received: shape={pixels.shape}"
-            )
-        return pixels
+        unreadable = f"{path} is not a readable image"
+        with errors_as(unreadable):
+            image = self._pil_image.open(path)
+        with image:
+            # Before it is decoded: a small file can announce more pixels than memory holds.
+            if (image.height, image.width) != self.shape[1:3]:
+                raise ValueError(
+                    f"{path} must have {self.shape[1]} x {self.shape[2]} pixels. "
+                    f"Received: {image.height} x {image.width} pixels"
+                )
+            with errors_as(unreadable):
+                return np.asarray(image.convert("RGB"))

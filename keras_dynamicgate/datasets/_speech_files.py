@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from keras_dynamicgate.datasets._files import read_text
+
 SplitName = Literal["train", "validation", "test"]
 
 _SUFFIXES = (".wav", ".flac")
@@ -53,6 +55,7 @@ def list_clips(folder: Path) -> Clips:
     Raises:
         FileNotFoundError: If there are no clips, one of the two lists is missing, or a clip that
             a list names is missing.
+        ValueError: If a list is not a text file.
 
     Examples:
         >>> clips = list_clips(Path("speech_commands_v0.02"))
@@ -102,7 +105,9 @@ def hash_split(file_name: str) -> SplitName:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    named = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    # Not `is_file`: a broken link shall raise an error later, not vanish.
+    return sorted(path for path in named if not path.is_dir())
 
 
 def _clip_name(path: Path) -> str:
@@ -118,7 +123,7 @@ def _read_lists(folder: Path, words: set[str], present: set[str]) -> dict[str, S
     for path, split in lists.items():
         if not path.is_file():
             raise FileNotFoundError(f"Missing file: {path}, since the other split list is there")
-        for line in path.read_text(encoding="utf-8").split():
+        for line in read_text(path).split():
             clip = _clip_name(Path(line))
             if clip not in present and clip.split("/")[0] in words:
                 raise FileNotFoundError(f"Missing file: {folder / line}, which {path} lists")

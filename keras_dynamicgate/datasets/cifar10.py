@@ -1,6 +1,5 @@
 """CIFAR-10: 60,000 colour photographs of 32x32 pixels in ten classes."""
 
-import zipfile
 from os import PathLike
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 from keras_dynamicgate.datasets._arrays import scale_images, train_and_validation
 from keras_dynamicgate.datasets._cifar_batches import read_batches
 from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._files import check_data_dir, check_labels, find_file
+from keras_dynamicgate.datasets._files import check_data_dir, check_labels, errors_as, find_file
 from keras_dynamicgate.datasets._splitting import check_validation_fraction
 from keras_dynamicgate.datasets._tfds import load_images
 
@@ -104,13 +103,12 @@ def _read_batches(folder: Path) -> _Arrays:
 
 
 def _read_subset(path: Path) -> _Arrays:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            x, y, x_test, y_test = (arrays[key] for key in _KEYS)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} must be a complete npz file with the arrays {', '.join(_KEYS)}: {error}"
-        ) from error
+    with (
+        errors_as(f"{path} must be a complete npz file with the arrays {', '.join(_KEYS)}"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        x, y, x_test, y_test = (arrays[key] for key in _KEYS)
     for images, labels in ((x, y), (x_test, y_test)):
         if images.dtype != np.uint8 or images.shape != (*labels.shape, 32, 32, 3):
             raise ValueError(

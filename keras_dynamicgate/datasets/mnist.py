@@ -18,6 +18,7 @@ _CITATION = (
 )
 _LICENCE = "No formal licence on the original page; commonly stated as CC BY-SA 3.0"
 _NUM_CLASSES = 10
+_IMAGE_SHAPE = (28, 28)
 
 
 def mnist(
@@ -41,7 +42,8 @@ def mnist(
 
     Raises:
         FileNotFoundError: If a file is missing from `data_dir`.
-        ValueError: If a file is corrupt or truncated, or an argument is out of range.
+        ValueError: If a file is corrupt, truncated or holds images of another size, or an argument
+            is out of range.
         ImportError: If `data_dir` is `None` and tensorflow-datasets is not installed.
 
     Examples:
@@ -81,6 +83,8 @@ def _find_pair(folder: Path, part: str) -> tuple[Path, Path]:
 def _read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray]:
     images = read_idx(images_path, dimensions=3)
     labels = read_idx(labels_path, dimensions=1)
+    if images.shape[1:] != _IMAGE_SHAPE:
+        raise ValueError(f"{images_path} must hold 28 x 28 pixels. Received: shape={images.shape}")
     if len(images) != len(labels):
         raise ValueError(
             f"{images_path} and {labels_path} must hold the same number of samples. "

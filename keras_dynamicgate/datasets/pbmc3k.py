@@ -75,7 +75,8 @@ def pbmc3k(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a file is damaged, a cell type is unknown, or an argument is out of range.
+        ValueError: If a file is damaged, has too few genes, lacks the types of many cells or names
+            an unknown one, or an argument is out of range.
         ImportError: If anndata or scanpy is not installed.
 
     Examples:
@@ -88,14 +89,14 @@ def pbmc3k(
     """
     check_validation_fraction(validation_fraction, below=1 - _TEST_FRACTION)
     folder = download_pbmc3k(cache_dir) if data_dir is None else data_dir
-    counts, source = read_pbmc3k(folder)
+    counts, counts_file, labels_file = read_pbmc3k(folder)
     counts = counts[counts.obs[LABEL].notna().to_numpy()]
-    y = _numbers(counts.obs[LABEL], source)
+    y = _numbers(counts.obs[LABEL], labels_file)
     rest, test = stratified_split(y, _TEST_FRACTION, seed)
     kept, drawn = stratified_split(y[rest], validation_fraction / (1 - _TEST_FRACTION), seed)
     train, validation = rest[kept], rest[drawn]
     cells = normalise(counts)
-    cells = cells[:, choose_genes(cells[train], _NUM_GENES)]
+    cells = cells[:, choose_genes(cells[train], _NUM_GENES, counts_file)]
     x = cells.X.tocsr().astype("float32")
     return Dataset(
         name="pbmc3k",

@@ -10,7 +10,7 @@ import numpy as np
 from keras_dynamicgate.datasets._audio import read_clip
 from keras_dynamicgate.datasets._cache import cache_folder
 from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._feature_cache import cached_arrays
+from keras_dynamicgate.datasets._feature_cache import cached_arrays, digest_files
 from keras_dynamicgate.datasets._files import check_data_dir
 from keras_dynamicgate.datasets._log_mel import PARAMETERS, log_mels
 from keras_dynamicgate.datasets._optional import check_installed, import_optional
@@ -34,7 +34,7 @@ def speech_commands(
 
     Clips are cut or filled with silence to one second. Features are the decibels of each mel
     band, from -80 to 20 dB scaled to 0 to 1. They are computed once, in parallel, and kept in
-    `cache_dir` until the parameters or the names or sizes of the clips change.
+    `cache_dir` until the parameters or the clips change.
 
     The splits are the official ones; no speaker is in two of them.
 
@@ -52,7 +52,8 @@ def speech_commands(
 
     Raises:
         FileNotFoundError: If `data_dir` holds no clips, or a listed clip is missing.
-        ValueError: If a clip is unreadable, truncated or in another format.
+        ValueError: If a clip is unreadable, truncated or in another format, or a list is not a text
+            file.
         ImportError: If librosa is not installed, or tensorflow-datasets and pydub where they are
             needed.
 
@@ -86,7 +87,6 @@ def speech_commands(
 def _clip_features(clips: Clips, folder: Path, cache_dir: str | PathLike[str] | None) -> np.ndarray:
     librosa = import_optional("librosa", "speech_commands")
     soundfile = import_optional("soundfile", "speech_commands")
-    files = [[path.relative_to(folder).as_posix(), path.stat().st_size] for path in clips.paths]
 
     def compute() -> dict[str, np.ndarray]:
         def read(path: Path) -> np.ndarray:
@@ -95,7 +95,8 @@ def _clip_features(clips: Clips, folder: Path, cache_dir: str | PathLike[str] | 
         return {"features": log_mels(clips.paths, len(clips.paths), read, librosa)}
 
     cache = cache_folder(cache_dir, "speech_commands")
-    arrays = cached_arrays(cache, {"parameters": PARAMETERS, "files": files}, compute)
+    key = {"parameters": PARAMETERS, "clips": digest_files(clips.paths, folder)}
+    arrays = cached_arrays(cache, key, compute)
     features: np.ndarray = arrays["features"]
     return features
 

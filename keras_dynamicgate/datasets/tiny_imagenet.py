@@ -9,10 +9,11 @@ from keras_dynamicgate.datasets._archive import extract
 from keras_dynamicgate.datasets._cache import cache_folder
 from keras_dynamicgate.datasets._dataset import Dataset, Split
 from keras_dynamicgate.datasets._download import download
-from keras_dynamicgate.datasets._files import check_data_dir, find_file
+from keras_dynamicgate.datasets._files import check_data_dir, find_file, read_text
 from keras_dynamicgate.datasets._image_files import ImageFiles
 from keras_dynamicgate.datasets._optional import import_optional
 from keras_dynamicgate.datasets._splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.files import remove_leftovers
 
 _CITATION = (
     "Stanford CS231N, Tiny ImageNet Visual Recognition Challenge, 2015. "
@@ -75,7 +76,7 @@ def tiny_imagenet(
     check_validation_fraction(validation_fraction)
     pil_image = import_optional("PIL.Image", "tiny_imagenet")
     folder = _download(cache_dir) if data_dir is None else _find(data_dir)
-    wnids = _read_lines(find_file(folder, ["wnids.txt"]))
+    wnids = _read_wnids(find_file(folder, ["wnids.txt"]))
     class_names = _read_class_names(find_file(folder, ["words.txt"]), wnids)
     test_paths, y_test = _list_test(folder / "val", wnids)
     paths, y = _list_train(folder / "train", wnids)
@@ -97,10 +98,13 @@ def tiny_imagenet(
 
 def _download(cache_dir: str | PathLike[str] | None) -> Path:
     cache = cache_folder(cache_dir, "tiny_imagenet")
-    if not (cache / "unpacked").is_dir():
-        archive = download(_URL, cache / f"{_FOLDER}.zip", checksum=_CHECKSUM, size=_SIZE)
-        extract(archive, cache / "unpacked")
-    return cache / "unpacked" / _FOLDER
+    archive, unpacked = cache / f"{_FOLDER}.zip", cache / "unpacked"
+    # Once it is unpacked, the archive is not needed and may have been deleted.
+    if unpacked.is_dir():
+        remove_leftovers(archive)
+    else:
+        download(_URL, archive, checksum=_CHECKSUM, size=_SIZE)
+    return extract(archive, unpacked) / _FOLDER
 
 
 def _find(data_dir: str | PathLike[str]) -> Path:
@@ -109,10 +113,21 @@ def _find(data_dir: str | PathLike[str]) -> Path:
 
 
 def _read_lines(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     if not lines:
         raise ValueError(f"{path} must have at least one line. Received: an empty file")
     return lines
+
+
+def _read_wnids(path: Path) -> list[str]:
+    wnids = _read_lines(path)
+    for row, wnid in enumerate(wnids):
+        if not wnid or wnid != wnid.strip() or wnid in wnids[:row]:
+            raise ValueError(
+                f"{path} must have the id of a class on each line, each id once and no blanks. "
+                f"Received: line={wnid!r}"
+            )
+    return wnids
 
 
 def _read_class_names(path: Path, wnids: list[str]) -> tuple[str, ...]:
@@ -156,4 +171,10 @@ def _list_test(folder: Path, wnids: list[str]) -> tuple[list[Path], np.ndarray]:
             )
         paths.append(folder / "images" / name)
         labels.append(numbers[wnid])
+    # Every listed image is present, so these are equal only if each is listed once.
+    if not len(set(paths)) == len(paths) == len(present):
+        raise ValueError(
+            f"{annotations} must list each image of {folder / 'images'} once. "
+            f"Received: {len(paths)} lines, {len(set(paths))} of {len(present)} images"
+        )
     return paths, np.array(labels, "int32")

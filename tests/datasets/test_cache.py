@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_dynamicgate.datasets._cache import cache_folder
-from keras_dynamicgate.datasets._feature_cache import cached_arrays
-from keras_dynamicgate.files import written_at_once
+from keras_dynamicgate.datasets._feature_cache import cached_arrays, digest_files
+from keras_dynamicgate.files import remove_leftovers, written_at_once
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):
@@ -61,6 +61,29 @@ def test_leftovers_of_a_killed_process_go_after_a_day(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".features.2.part", "features"]
 
 
+def test_leftovers_that_cannot_be_removed_do_no_harm(tmp_path, monkeypatch):
+    old = tmp_path / ".features.1.part"
+    old.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+
+    def refuse(path, missing_ok):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(type(old), "unlink", refuse)
+    remove_leftovers(tmp_path / "features")
+    assert old.exists()
+
+
+def test_leftovers_are_those_of_this_file_alone(tmp_path):
+    old = tmp_path / ".a.1.part"
+    old.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    remove_leftovers(tmp_path / "[a]")
+    assert old.exists()
+    remove_leftovers(tmp_path / "a")
+    assert not old.exists()
+
+
 def test_the_cache_lies_in_keras_own_folder_unless_named(keras_home, tmp_path):
     assert cache_folder(None, "mnist") == keras_home / "datasets" / "keras_dynamicgate" / "mnist"
     assert cache_folder(tmp_path / "mine", "mnist") == tmp_path / "mine" / "mnist"
@@ -95,6 +118,40 @@ def test_a_damaged_cache_file_is_computed_again(tmp_path, counted):
         assert cached_arrays(tmp_path, "key", counted)["features"].tolist() == [1.5, 2.5]
     assert counted.calls == 4
     assert path.read_bytes() == whole
+
+
+def test_a_cache_file_with_any_flipped_byte_is_computed_again_or_right(tmp_path, counted):
+    cached_arrays(tmp_path, "key", counted)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        content = bytearray(whole)
+        content[position] ^= 0xFF
+        path.write_bytes(content)
+        assert cached_arrays(tmp_path, "key", counted)["features"].tolist() == [1.5, 2.5]
+
+
+def test_old_leftovers_go_also_when_the_arrays_are_there(tmp_path, counted):
+    cached_arrays(tmp_path, "key", counted)
+    (path,) = tmp_path.iterdir()
+    old = path.with_name(f".{path.name}.1.part")
+    old.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    cached_arrays(tmp_path, "key", counted)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_digest_covers_names_and_content_wherever_the_folder_lies(tmp_path):
+    def digest(folder, **files):
+        (tmp_path / folder).mkdir()
+        for name, content in files.items():
+            (tmp_path / folder / name).write_text(content)
+        return digest_files(sorted((tmp_path / folder).iterdir()), tmp_path / folder)
+
+    first = digest("first", a="1", b="2")
+    assert digest("moved", a="1", b="2") == first
+    others = [digest("x", a="2", b="1"), digest("y", a="1", c="2"), digest("z", a="12", b="")]
+    assert len({first, *others}) == 4
 
 
 def test_a_failed_computation_leaves_no_cache_file(tmp_path):

@@ -1,5 +1,8 @@
+import codecs
+import io
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -118,8 +121,61 @@ def test_labels_outside_the_classes_name_the_batch(batches):
         cifar10(batches)
 
 
+@pytest.mark.parametrize("labels", [[0, 0, 9, 3.7], [0, 0, 9, float("nan")], ["0", "0", "9", "9"]])
+def test_labels_that_are_not_integers_name_the_batch(batches, labels):
+    write_batch(batches / "data_batch_4", labels=labels)
+    with pytest.raises(ValueError, match="data_batch_4 must be integers. Received: dtype="):
+        cifar10(batches)
+
+
+class UnknownCodec:
+    def __reduce__(self):
+        return codecs.encode, ("x", "nonsense")
+
+
+@pytest.mark.parametrize("data", [None, [0] * 3072, UnknownCodec()])
+def test_a_batch_without_an_array_is_named(batches, data):
+    path = batches / "data_batch_4"
+    path.write_bytes(pickle.dumps({b"data": data, b"labels": [0]}, protocol=2))
+    with pytest.raises(ValueError, match=f"{path} is not a complete CIFAR-10 batch"):
+        cifar10(batches)
+
+
 def test_a_truncated_subset_is_named(subset):
     subset.write_bytes(subset.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=f"{subset} must be a complete npz file"):
+        cifar10(subset.parent)
+
+
+def write_deflated(path):
+    images = io.BytesIO()
+    np.save(images, np.arange(256, dtype="uint8"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x_train.npy", images.getvalue())
+
+
+def test_a_subset_with_a_damaged_stream_is_named(subset):
+    write_deflated(subset)
+    content = bytearray(subset.read_bytes())
+    start = 30 + len("x_train.npy")
+    content[start : start + 20] = b"\xff" * 20
+    subset.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{subset} must be a complete npz file"):
+        cifar10(subset.parent)
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (((((", b"{'descr': '|u1'", b"\xff\xfe", b"f(1)"])
+def test_a_subset_with_a_damaged_header_is_named(subset, header):
+    with zipfile.ZipFile(subset, "w") as file:
+        size = struct.pack("<H", len(header))
+        file.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + size + header)
+    with pytest.raises(ValueError, match=f"{subset} must be a complete npz file"):
+        cifar10(subset.parent)
+
+
+def test_one_array_in_place_of_a_subset_is_named(subset):
+    with subset.open("wb") as file:
+        np.save(file, PIXELS)
     with pytest.raises(ValueError, match=f"{subset} must be a complete npz file"):
         cifar10(subset.parent)
 
@@ -129,6 +185,8 @@ def test_a_truncated_subset_is_named(subset):
     [
         ({"y_train": [0, 0, 9, 10]}, r"must be in \[0, 10\)\. Received: label=10"),
         ({"y_test": [-1]}, r"must be in \[0, 10\)\. Received: label=-1"),
+        ({"y_train": [0, 0, 9, 3.7]}, r"must be integers\. Received: dtype=float64"),
+        ({"y_test": [float("nan")]}, r"must be integers\. Received: dtype=float64"),
         ({"y_train": [0, 0, 9]}, r"each with a label"),
         ({"x_train": np.zeros((4, 28, 28, 3), "uint8")}, r"images \(4, 28, 28, 3\)"),
     ],

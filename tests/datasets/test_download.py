@@ -1,5 +1,7 @@
 import hashlib
+import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -83,3 +85,12 @@ def test_a_download_that_was_cut_starts_again_cleanly(url, tmp_path):
         download(f"{url}/cut", tmp_path / "file", checksum=CHECKSUM)
     download(f"{url}/whole", tmp_path / "file", checksum=CHECKSUM)
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_old_leftovers_go_also_when_the_file_is_there(tmp_path):
+    path, old, young = (tmp_path / name for name in ("file", ".file.1.part", ".file.2.part"))
+    for file in (path, old, young):
+        file.touch()
+    os.utime(old, (time.time() - 90_000,) * 2)
+    download("http://127.0.0.1:1/", path, checksum=CHECKSUM)
+    assert sorted(tmp_path.iterdir()) == sorted([path, young])

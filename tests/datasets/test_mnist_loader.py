@@ -88,6 +88,25 @@ def test_images_without_labels_name_both_files(folder, write_idx):
         mnist(folder)
 
 
+@pytest.mark.parametrize(("part", "count"), [("train", 4), ("t10k", 1)])
+@pytest.mark.parametrize("size", [(28, 27), (32, 32), (0, 28)])
+def test_images_of_another_size_name_the_file(folder, write_idx, part, count, size):
+    path = only(folder, f"{part}-images")
+    write_idx(path, np.zeros((count, *size)))
+    with pytest.raises(
+        ValueError, match=rf"{path} must hold 28 x 28 .*Received: shape=\({count}, "
+    ):
+        mnist(folder)
+
+
+def test_a_header_that_announces_more_than_64_bits_is_named(tmp_path, folder):
+    path = only(folder, NAMES[0])
+    content = bytes((0, 0, 8, 3)) + b"".join(n.to_bytes(4, "big") for n in (2**31, 2**31, 4))
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    with pytest.raises(ValueError, match=f"{path} is truncated or damaged"):
+        mnist(folder)
+
+
 def test_the_real_files_have_the_published_counts(real_data):
     dataset = mnist(real_data("mnist"))
     assert repr(dataset) == (

@@ -1,3 +1,4 @@
+import shutil
 import sys
 
 import numpy as np
@@ -84,6 +85,24 @@ def test_a_changed_clip_is_computed_again(folder, cache):
     assert train.x[3].max() > 0
 
 
+def test_a_wav_clip_rewritten_in_the_same_size_is_computed_again(folder):
+    path = folder / "go" / "a_nohash_0.wav"
+    before, size = speech_commands(folder).train.x, path.stat().st_size
+    write_clip(path, np.zeros(16_000, "int16"))
+    after = speech_commands(folder).train.x
+    assert path.stat().st_size == size
+    assert before[0].max() > 0
+    assert after[0].max() == 0
+    np.testing.assert_array_equal(after[1:], before[1:])
+
+
+def test_another_folder_with_the_same_names_and_sizes_has_its_own_features(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    write_clip(other / "go" / "a_nohash_0.wav", TONE[::-1] // 2)
+    assert (speech_commands(folder).train.x[0] != speech_commands(other).train.x[0]).any()
+
+
 def test_the_cache_folder_can_be_named(folder, cache, tmp_path):
     speech_commands(folder, cache_dir=tmp_path / "mine")
     assert len(list((tmp_path / "mine" / "speech_commands").iterdir())) == 1
@@ -112,6 +131,35 @@ def test_a_clip_in_another_format_is_named(folder, waveform, rate, received):
     path = folder / "go" / "a_nohash_0.wav"
     write_clip(path, waveform, rate)
     with pytest.raises(ValueError, match=f"{path} .*Received: .*{received}"):
+        speech_commands(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_clip_with_samples_that_are_not_finite_is_named(folder, value):
+    path = folder / "go" / "a_nohash_0.wav"
+    waveform = np.zeros(16_000, "float32")
+    waveform[7] = value
+    soundfile.write(path, waveform, 16_000, subtype="FLOAT")
+    with pytest.raises(ValueError, match=f"{path} must hold finite .*Received: sample={value}"):
+        speech_commands(folder)
+
+
+def test_a_folder_with_the_name_of_a_clip_is_no_clip(folder):
+    (folder / "go" / "d_nohash_0.wav").mkdir()
+    assert len(list_clips(folder).paths) == 6
+
+
+def test_a_link_to_a_clip_that_is_gone_is_named(folder):
+    path = folder / "go" / "d_nohash_0.wav"
+    path.symlink_to(folder / "gone.wav")
+    with pytest.raises(FileNotFoundError, match=path.name):
+        speech_commands(folder)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_list_that_is_not_text_is_named(folder, name):
+    (folder / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=f"{folder / name} is not a text file"):
         speech_commands(folder)
 
 

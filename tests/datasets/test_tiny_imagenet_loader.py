@@ -1,6 +1,10 @@
 import hashlib
+import os
+import struct
 import sys
+import time
 import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -107,7 +111,33 @@ def test_a_truncated_image_is_named(folder, kept):
 def test_an_image_of_another_size_is_named(folder):
     path = folder / "val" / "images" / "val_1.JPEG"
     write_image(path, 0, size=(32, 64))
-    with pytest.raises(ValueError, match=rf"{path} must have 64 x 64.*shape=\(64, 32, 3\)"):
+    with pytest.raises(ValueError, match=f"{path} must have 64 x 64.*Received: 64 x 32 pixels"):
+        tiny_imagenet(folder).test[:]
+
+
+def write_png_header(path, width, height):
+    """Writes the beginning of a picture, which is all of it that must be read."""
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (9000, "must have 64 x 64 pixels. Received: 9000 x 9000 pixels"),
+        (12_000, "is not a readable image: .*decompression bomb"),  # a warning of Pillow's
+        (20_000, "is not a readable image: .*decompression bomb"),
+    ],
+)
+def test_an_image_of_far_too_many_pixels_is_named_and_not_decoded(folder, side, message):
+    path = folder / "val" / "images" / "val_1.JPEG"
+    write_png_header(path, side, side)
+    with pytest.raises(ValueError, match=f"{path} {message}"):
         tiny_imagenet(folder).test[:]
 
 
@@ -117,6 +147,43 @@ def test_an_image_of_another_size_is_named(folder):
 def test_a_missing_file_is_named_at_once(folder, name):
     (folder / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"Missing file: .*{name.split('/')[-1]}"):
+        tiny_imagenet(folder)
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "words.txt", "val/val_annotations.txt"])
+def test_a_list_that_is_not_text_is_named(folder, name):
+    (folder / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=f"{folder / name} is not a text file"):
+        tiny_imagenet(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("n02\nn01\nn02\n", "'n02'"),
+        ("n02\n\nn01\n", "''"),
+        ("n02\nn01\n\n", "''"),
+        ("n02 \nn01\n", "'n02 '"),
+    ],
+)
+def test_a_repeated_or_blank_class_is_named(folder, content, line):
+    (folder / "wnids.txt").write_text(content)
+    with pytest.raises(ValueError, match=f"wnids.txt must have the id.*Received: line={line}"):
+        tiny_imagenet(folder)
+
+
+@pytest.mark.parametrize(
+    ("lines", "received"),
+    [
+        (["val_1.JPEG\tn02"], "1 lines, 1 of 2 images"),
+        (["val_1.JPEG\tn02", "val_1.JPEG\tn01"], "2 lines, 1 of 2 images"),
+        (["val_1.JPEG\tn02", "val_0.JPEG\tn01", "val_1.JPEG\tn02"], "3 lines, 2 of 2 images"),
+    ],
+)
+def test_annotations_must_list_each_image_once(folder, lines, received):
+    path = folder / "val" / "val_annotations.txt"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=f"{path} must list each image.*Received: {received}"):
         tiny_imagenet(folder)
 
 
@@ -154,6 +221,13 @@ def test_the_archive_is_downloaded_checked_and_unpacked_once(folder, tmp_path, m
     for _ in range(2):
         assert len(tiny_imagenet(cache_dir=tmp_path / "cache").test) == 2
         archive.unlink(missing_ok=True)
+    kept = sorted((tmp_path / "cache" / "tiny_imagenet").iterdir())
+    for name in (".tiny-imagenet-200.zip.1.part", ".unpacked.1.part"):
+        old = tmp_path / "cache" / "tiny_imagenet" / name
+        old.touch()
+        os.utime(old, (time.time() - 90_000,) * 2)
+    tiny_imagenet(cache_dir=tmp_path / "cache")
+    assert sorted((tmp_path / "cache" / "tiny_imagenet").iterdir()) == kept
 
 
 def test_the_real_subset_has_its_counts(real_data):
