@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.baselines.rewiring import Rewiring, largest, magnitudes, reset
+from keras_dynamicgate.baselines.spreading import kept_counts, random_choice
 from keras_dynamicgate.gating import checks
 
 # Those whose momentum is a running mean of the gradient, up to a factor.
@@ -20,7 +21,8 @@ class RigLDense(MaskedDense):
 
     From the start it keeps random weights of its kernel, a constant number of them. A weight that
     is not kept is 0 in the output, exactly. Its gradient still reaches the optimizer, whose running
-    mean then tells which weight would help most. Which weights are kept is saved with the model.
+    mean then tells which weight would help most. Which weights are kept is saved with the model,
+    and so is `rewired`, whether a `RigLUpdate` has trained the layer.
 
     The gradients of weights that are not kept count in the norm that an optimizer with `clipnorm`
     or `global_clipnorm` clips.
@@ -81,6 +83,20 @@ class RigLDense(MaskedDense):
             )
         self.sparsity = sparsity
 
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.rewired = self.add_weight(
+            name="rewired", shape=(), initializer="zeros", dtype="bool", trainable=False
+        )
+
+    def load_own_variables(self, store):
+        last = str(len(self.weights) - 1)
+        if self.built and last not in store:
+            # Files of before `rewired` was there, the last weight, do not say whether a
+            # `RigLUpdate` has trained the layer. As if it had, the weights that it keeps stay.
+            store = {**{key: store[key] for key in store.keys()}, last: True}  # noqa: SIM118
+        super().load_own_variables(store)
+
     def draw_kept(self, shape, dtype="bool"):
         """Give which weights a new layer keeps: random ones."""
         count = kept_counts([shape], [self.sparsity], "uniform")[0]
@@ -100,8 +116,9 @@ class RigLUpdate(Rewiring):
     Args:
         distribution: How the weights that all layers keep together are spread over them:
             `"erk"` (Erdos-Renyi-Kernel: in proportion to inputs plus outputs, so that small layers
-            keep a larger share; drawn anew when a first training begins) or `"uniform"` (each
-            layer keeps what its own `sparsity` says). Defaults to `"erk"`.
+            keep a larger share) or `"uniform"` (each layer keeps what its own `sparsity` says).
+            It holds for the layers that are trained for the first time; those that a `RigLUpdate`
+            trained before, and frozen ones, keep what they have. Defaults to `"erk"`.
         interval: Positive integer, the steps from one exchange to the next. Defaults to 100.
         drop_fraction: Float between 0 and 1, the share of the kept weights that is exchanged at
             the start. Defaults to 0.3.
@@ -149,14 +166,15 @@ class RigLUpdate(Rewiring):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         require_running_mean(self.model.optimizer)
-        layers = self.layers()
+        # What a layer has learned lies in the weights that it keeps.
+        layers = [layer for layer in self.layers() if layer.trainable and not _is_rewired(layer)]
         shapes = [tuple(layer.kept.shape) for layer in layers]
         sparsities = [layer.sparsity for layer in layers]
         counts = kept_counts(shapes, sparsities, self.distribution)
         for layer, shape, count in zip(layers, shapes, counts, strict=True):
-            # A training that is resumed goes on with what it keeps.
             if np.count_nonzero(ops.convert_to_numpy(layer.kept)) != count:
                 layer.kept.assign(random_choice(shape, count))
+            layer.rewired.assign(True)
 
     def rewire(self, step):
         share = self.drop_fraction / 2 * (1 + math.cos(math.pi * min(step / self._last, 1.0)))
@@ -182,44 +200,13 @@ class RigLUpdate(Rewiring):
 
     def on_train_end(self, logs=None):
         for layer in self.layers():
-            # Their gradients have moved the weights that are not kept.
-            layer.keep(ops.convert_to_numpy(layer.kept))
+            if layer.trainable:
+                # Their gradients have moved the weights that are not kept.
+                layer.keep(ops.convert_to_numpy(layer.kept))
 
 
-def kept_counts(shapes, sparsities, distribution):
-    """Say how many weights each layer keeps.
-
-    Args:
-        shapes: List of the kernels' shapes, `(features, units)`.
-        sparsities: List of floats, the share of each kernel that its layer does not keep.
-        distribution: `"erk"` or `"uniform"`.
-
-    Returns:
-        List of integers of at least 1.
-    """
-    sizes = np.array([math.prod(shape) for shape in shapes], "float64")
-    kept = sizes * (1 - np.array(sparsities))
-    if distribution == "erk":
-        kept = _spread(kept.sum(), sizes, np.array([sum(shape) for shape in shapes], "float64"))
-    return [max(1, round(count)) for count in kept]
-
-
-def _spread(total, sizes, shares):
-    """Spread weights over layers in proportion to `shares`, to none more than it has room for."""
-    full = np.zeros(len(sizes), bool)
-    while not full.all():
-        rest = (total - sizes[full].sum()) / shares[~full].sum()
-        kept = np.where(full, sizes, rest * shares)
-        if not (kept > sizes).any():
-            return kept
-        full |= kept > sizes
-    return sizes
-
-
-def random_choice(shape, count):
-    """Mark `count` random weights, those that `keras.utils.set_random_seed` fixes."""
-    scores = keras.initializers.RandomUniform(0.0, 1.0)(shape)
-    return largest(ops.convert_to_numpy(scores), count)
+def _is_rewired(layer):
+    return bool(ops.convert_to_numpy(layer.rewired))
 
 
 def require_running_mean(optimizer):

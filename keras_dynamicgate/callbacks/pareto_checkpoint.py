@@ -1,8 +1,11 @@
 """`ParetoCheckpoint`: keeps the epochs that no other beats in both accuracy and cost."""
 
 import dataclasses
+import itertools
 import json
+import math
 import pathlib
+import tempfile
 
 import keras
 
@@ -20,16 +23,13 @@ class ParetoPoint:
         epoch: Integer, the epoch at whose end the model was saved, from 0 on.
         value: Float, what was monitored.
         relative_macs: Float, (executed + gate MACs) / dense MACs.
+        file_name: Name of the model's file.
     """
 
     epoch: int
     value: float
     relative_macs: float
-
-    @property
-    def file_name(self):
-        """The name of the model's file."""
-        return f"epoch-{self.epoch:04d}.keras"
+    file_name: str
 
 
 class ParetoCheckpoint(keras.callbacks.Callback):
@@ -37,12 +37,14 @@ class ParetoCheckpoint(keras.callbacks.Callback):
 
     While a budget falls, each epoch costs less than the one before; this keeps the choice among
     them for later. A model that a later epoch beats is deleted. The folder also holds
-    `front.json`, from which a training that is resumed goes on.
+    `front.json`, from which a later training goes on. Epochs that are not a number in either are
+    not kept.
 
     Put it behind `GateSummary` if there is one, whose count it then takes from the logs.
 
     Args:
-        folder: Folder for the models, `epoch-0000.keras` and so on, and for `front.json`.
+        path: Folder for the models, `epoch-0000.keras` and so on, and for `front.json`. A later
+            training calls its models `epoch-0000-2.keras` where a name is taken.
         x: Inputs on which relative MACs are counted if the logs do not have them. Defaults to
             `None`: input-dependent gates as in the last training batch.
         monitor: Name of the value in the logs. Defaults to `"val_accuracy"`.
@@ -66,11 +68,11 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         ['epoch-0000.keras']
     """
 
-    def __init__(self, folder, x=None, monitor="val_accuracy", mode="max", batch_size=256):
+    def __init__(self, path, x=None, monitor="val_accuracy", mode="max", batch_size=256):
         super().__init__()
         if mode not in ("max", "min"):
             raise ValueError(f"Argument `mode` must be 'max' or 'min'. Received: mode={mode!r}")
-        self.folder = pathlib.Path(folder)
+        self.path = pathlib.Path(path)
         self.x = x
         self.monitor = monitor
         self.mode = mode
@@ -78,10 +80,9 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         self.front = []
 
     def on_train_begin(self, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if (self.folder / FRONT).exists():
-            points = json.loads((self.folder / FRONT).read_text())
-            self.front = [ParetoPoint(**point) for point in points]
+        self.path.mkdir(parents=True, exist_ok=True)
+        if (self.path / FRONT).exists():
+            self.front = [_read(point) for point in json.loads((self.path / FRONT).read_text())]
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
@@ -93,9 +94,19 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         relative = logs.get("relative_macs")
         if relative is None:
             relative = count_macs(self.model, self.x, self.batch_size).relative
-        point = ParetoPoint(epoch, float(logs[self.monitor]), float(relative))
+        value, relative = float(logs[self.monitor]), float(relative)
+        if math.isnan(value) or math.isnan(relative):
+            # No other epoch would ever beat it.
+            return
+        point = ParetoPoint(epoch, value, relative, self._free_name(epoch))
         if not any(self._beats(other, point) for other in self.front):
             self._keep(point)
+
+    def _free_name(self, epoch):
+        """Name a file that is not there yet: an earlier training may have kept the same epoch."""
+        kept = {point.file_name for point in self.front}
+        names = (_file_name(epoch, number) for number in itertools.count(1))
+        return next(name for name in names if name not in kept and not (self.path / name).exists())
 
     def _beats(self, one, other):
         """Tell whether `one` is at least as good in both as `other`."""
@@ -105,12 +116,32 @@ class ParetoCheckpoint(keras.callbacks.Callback):
 
     def _keep(self, point):
         beaten = [other for other in self.front if self._beats(point, other)]
-        self.model.save(self.folder / point.file_name)
+        self._save(self.path / point.file_name)
         front = [point, *(other for other in self.front if other not in beaten)]
         self.front = sorted(front, key=lambda each: each.relative_macs)
         # The list first, so that it never names a model that is gone.
-        with written_at_once(self.folder / FRONT) as part:
+        with written_at_once(self.path / FRONT) as part:
             part.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
         for other in beaten:
-            if other.epoch != point.epoch:
-                (self.folder / other.file_name).unlink(missing_ok=True)
+            (self.path / other.file_name).unlink(missing_ok=True)
+
+    def _save(self, path):
+        # Keras asks for a name that ends with `.keras`; that of a part does not.
+        with (
+            written_at_once(path) as part,
+            tempfile.TemporaryDirectory(
+                prefix=f".{path.name}.", suffix=".part", dir=path.parent
+            ) as folder,
+        ):
+            whole = pathlib.Path(folder) / path.name
+            self.model.save(whole)
+            whole.rename(part)
+
+
+def _file_name(epoch, number=1):
+    return f"epoch-{epoch:04d}.keras" if number == 1 else f"epoch-{epoch:04d}-{number}.keras"
+
+
+def _read(point):
+    """Make a point of an entry of `front.json`; those of earlier versions name no file."""
+    return ParetoPoint(**{"file_name": _file_name(point["epoch"]), **point})

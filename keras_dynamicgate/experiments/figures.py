@@ -1,11 +1,14 @@
 """Pictures of a comparison: accuracy against cost, and gates over the training."""
 
+import itertools
+
 import numpy as np
 
 from keras_dynamicgate import pictures
 from keras_dynamicgate.pareto import pareto_front
 
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def plot_pareto(summary):
@@ -49,26 +52,52 @@ def plot_pareto(summary):
 
 
 def plot_usage(runs):
-    """Draw usage, open ratio and relative MACs over the epochs of the gated runs of one seed.
+    """Draw usage, open ratio and relative MACs over the epochs of the gated runs.
+
+    Args:
+        runs: List of dicts as `compare` returns them, with a gated run among them. Of those that
+            differ in their seed alone, the one with the smallest seed is drawn.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    gated = gated_runs(runs)
+    colors = _by_value(gated, "model", [f"C{number}" for number in range(10)])
+    styles = _by_value(gated, "target", STYLES)
+    figure = pictures.new_figure(11, 4)
+    titles = {"gate_usage": "usage", "open_ratio": "open ratio", "relative_macs": "relative MACs"}
+    for axes, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+        for run in gated:
+            values = run["history"][name]
+            look = {"color": colors[run["model"]], "linestyle": styles[run["target"]]}
+            axes.plot(range(1, len(values) + 1), values, linewidth=1, **look)
+        axes.set(xlabel="epoch", title=title, ylim=(-0.03, 1.1))
+    looks = {name: {"color": color} for name, color in colors.items()}
+    for target, style in styles.items():
+        looks[f"budget {target:g}"] = {"color": "0.3", "linestyle": style}
+    # Lines without points, for the legend alone.
+    handles = [figure.axes[0].plot([], [], linewidth=1, **look)[0] for look in looks.values()]
+    figure.legend(handles, list(looks), loc="outside right upper")
+    return figure
+
+
+def gated_runs(runs):
+    """Choose the gated runs of the smallest seed, by family and from large to small budgets.
 
     Args:
         runs: List of dicts as `compare` returns them.
 
     Returns:
-        A matplotlib `Figure`.
+        List of those of the dicts that tell how the gates were used.
     """
-    gated = [run for run in runs if "gate_usage" in run["history"]]
-    gated = [run for run in gated if run["seed"] == gated[0]["seed"]]
-    figure = pictures.new_figure(11, 4)
-    titles = {"gate_usage": "usage", "open_ratio": "open ratio", "relative_macs": "relative MACs"}
-    families = list(dict.fromkeys(run["model"] for run in gated))
-    for axes, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
-        for run in gated:
-            number = families.index(run["model"])
-            values = run["history"][name]
-            (line,) = axes.plot(range(1, len(values) + 1), values, color=f"C{number}", linewidth=1)
-            line.set_label(run["model"] if run["target"] == gated[0]["target"] else "")
-        axes.set(xlabel="epoch", title=title, ylim=(-0.03, 1.03))
-    if gated:
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper")
-    return figure
+    chosen: dict = {}
+    for run in sorted(runs, key=lambda run: (run["model"], -(run["target"] or 0.0), run["seed"])):
+        if "gate_usage" in run["history"]:
+            chosen.setdefault((run["model"], run["target"]), run)
+    return list(chosen.values())
+
+
+def _by_value(runs, key, looks):
+    """Give each value of a key one of the looks, in turn."""
+    values = dict.fromkeys(run[key] for run in runs)
+    return dict(zip(values, itertools.cycle(looks), strict=False))

@@ -28,7 +28,13 @@ def add_options(parser):
         metavar="A,B,...",
         help="budgets of relative MACs (default: " + ",".join(map(str, TARGETS)) + "; quick: 0.3)",
     )
-    parser.add_argument("--seeds", type=int, help="how many seeds (default: 3; quick: 1)")
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="N or A,B,...",
+        help="how many seeds from 0 on, or, with a comma, which: `1,2`, or `1,` for seed 1 alone "
+        "(default: 3; quick: 1)",
+    )
     parser.add_argument("--out", help="folder for results and pictures (default: runs/TASK)")
     parser.add_argument(
         "--quick", action="store_true", help="few epochs, one budget, one seed: see that all works"
@@ -79,6 +85,20 @@ def parse(description):
 
 def _names(text):
     return tuple(part.strip() for part in text.split(","))
+
+
+def _seeds(text):
+    """Read a number of seeds or, where there is a comma, the seeds themselves."""
+    parts = text.removesuffix(",").split(",")
+    if all(part.strip().isdecimal() for part in parts):
+        seeds = tuple(map(int, parts))
+        if "," in text:
+            return seeds
+        if seeds[0] > 0:
+            return seeds[0]
+    raise argparse.ArgumentTypeError(
+        f"must be a positive integer, or integers from 0 on with commas, not {text!r}"
+    )
 
 
 def _numbers(text):

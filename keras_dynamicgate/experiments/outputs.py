@@ -8,6 +8,7 @@ from rich.console import Console
 from keras_dynamicgate import pictures
 from keras_dynamicgate.experiments import figures
 from keras_dynamicgate.experiments.tables import markdown_table, note, summarise, terminal_table
+from keras_dynamicgate.files import written_at_once
 
 COLUMNS = (
     "model",
@@ -28,8 +29,35 @@ COLUMNS = (
 )
 
 
+def write_results(store):
+    """Write the results of all finished runs as JSON and CSV, and their means as a table.
+
+    Each file is replaced at once, so processes that share a folder can do it at any time.
+
+    Args:
+        store: The `RunStore`.
+
+    Returns:
+        List of dicts, the results of the runs.
+
+    Raises:
+        ValueError: If runs that differ in their seed alone have different settings.
+    """
+    runs = store.results()
+    with written_at_once(store.folder / "results.json") as part:
+        part.write_text(_as_json(store.conditions, runs))
+    with written_at_once(store.folder / "results.csv") as part, open(part, "w", newline="") as file:
+        rows = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        rows.writeheader()
+        rows.writerows({**run, "settings": json.dumps(run["settings"])} for run in runs)
+    table = markdown_table(summarise(runs))
+    with written_at_once(store.folder / "results.md") as part:
+        part.write_text(f"{table}\n")
+    return runs
+
+
 def write(store):
-    """Write the outputs of all finished runs and print the table.
+    """Write the results and the pictures of all finished runs and print the table.
 
     Args:
         store: The `RunStore`.
@@ -37,26 +65,28 @@ def write(store):
     Returns:
         List of dicts, the results of the runs.
     """
-    runs = store.results()
-    write_results(store.folder / "results.json", store.conditions, runs)
-    with open(store.folder / "results.csv", "w", newline="") as file:
-        rows = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-        rows.writeheader()
-        rows.writerows({**run, "settings": json.dumps(run["settings"])} for run in runs)
+    runs = write_results(store)
     summary = summarise(runs)
-    (store.folder / "results.md").write_text(markdown_table(summary) + "\n")
     if pictures.available():
-        pictures.save(figures.plot_pareto(summary), store.folder / "pareto.png")
-        pictures.save(figures.plot_usage(runs), store.folder / "usage.png")
+        _write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
+        if figures.gated_runs(runs):
+            _write_picture(figures.plot_usage(runs), store.folder / "usage.png")
     console = Console()
     console.print(terminal_table(summary), note(summary), highlight=False)
-    written = sorted(path.name for path in store.folder.iterdir() if path.is_file())
+    files = [path.name for path in store.folder.iterdir() if path.is_file()]
+    # Those that begin with a dot are being written by another process.
+    written = sorted(name for name in files if not name.startswith("."))
     console.print(f"Written to {store.folder}: {', '.join(written)}", highlight=False)
     return runs
 
 
-def write_results(path, conditions, runs):
-    """Write conditions and results as JSON with one run on each line."""
+def _write_picture(figure, path):
+    with written_at_once(path) as part, open(part, "wb") as file:
+        pictures.save(figure, file)
+
+
+def _as_json(conditions, runs):
+    """Give conditions and results as JSON with one run on each line."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     head = json.dumps(conditions, indent=1).removesuffix("\n}")
-    path.write_text(f'{head},\n "runs": [\n{lines}\n]}}\n')
+    return f'{head},\n "runs": [\n{lines}\n]}}\n'

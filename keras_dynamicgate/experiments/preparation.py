@@ -103,9 +103,6 @@ def with_halved_images(dataset) -> Dataset:
     Returns:
         A `Dataset` with the same labels.
     """
-    splits = {
-        name: Split(HalvedImages(split.x), split.y)
-        for name in ("train", "validation", "test")
-        if (split := getattr(dataset, name))
-    }
-    return dataclasses.replace(dataset, **splits)
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    halved = {name: Split(HalvedImages(split.x), split.y) for name, split in splits.items()}
+    return dataclasses.replace(dataset, **halved)

@@ -106,11 +106,12 @@ class Recipe:
             train = TaughtSplit(train, teacher[0])
             validation = TaughtSplit(validation, teacher[1])
         model.compile(self._optimizer(len(train)), loss, metrics=[accuracy])
+        held_out = Batches(validation, batch_size=512, shuffle=False, seed=seed)
         return model.fit(
             Batches(train, batch_size=self.batch_size, shuffle=True, seed=seed),
             epochs=self.epochs,
             shuffle=False,
-            validation_data=Batches(validation, batch_size=512, shuffle=False, seed=seed),
+            validation_data=held_out if len(validation) else None,
             callbacks=list(callbacks),
             verbose=verbose,
         )

@@ -1,28 +1,38 @@
 """`compare`: every family at every budget, with several seeds, resumed where it was cut."""
 
 import dataclasses
+import hashlib
+import numbers
 import pathlib
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 
 import keras
+import numpy as np
 
 from keras_dynamicgate.experiments import outputs
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
+from keras_dynamicgate.experiments.networks import dense_macs
 from keras_dynamicgate.experiments.progress import progress_of
 from keras_dynamicgate.experiments.store import Run, RunStore
+from keras_dynamicgate.experiments.tables import summarise
 from keras_dynamicgate.experiments.tasks import TASKS, Task
 from keras_dynamicgate.experiments.training import TEACHER, Trainer
 
 MODELS = ("dropout", "narrow", "static", "dynamic")
 TARGETS = (0.5, 0.3, 0.15, 0.05)
+# Their hidden layers leave out weights, the last layer keeps all of its own.
+WITH_DENSE_HEAD = ("pruned", "rigl")
+LARGEST_SEED = 2**32 - 1
 
 
 def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out=None, quick=False):
     """Train families of models by one recipe at several budgets and write what came out.
 
-    A comparison that was interrupted goes on with the run that was cut. To make several runs at a
-    time, start it several times with the same `out` and other seeds.
+    A comparison that was interrupted goes on with the run that was cut; the results of the runs
+    before it are written by then. To make several runs at a time, start it several times with the
+    same `out` and other seeds.
 
     Args:
         task: Name of a data set with its network and recipe, a key of `TASKS`, or a `Task`.
@@ -31,7 +41,8 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
             the answers of `dropout`, too. Defaults to `("dropout", "narrow", "static", "dynamic")`.
         targets: Floats above 0 and below 1, the budgets of relative MACs. Defaults to
             `(0.5, 0.3, 0.15, 0.05)`.
-        seeds: Integer, how many seeds from 0 on, or a sequence of seeds. Defaults to 3.
+        seeds: Integer, how many seeds from 0 on, or a sequence of seeds. Gates are drawn for the
+            first. Defaults to 3.
         out: Folder for results and pictures. Defaults to `None`: `runs/<task>`.
         quick: Whether to train for few epochs only, to see that all works. Defaults to `False`.
 
@@ -40,7 +51,8 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
 
     Raises:
         ValueError: If a task, a model, a target or a seed is unknown or outside what is allowed,
-            or if `out` holds runs that were made under other conditions.
+            if a model cannot be as cheap as a target, or if `out` holds runs that were made under
+            other conditions or on other data.
 
     Examples:
         >>> runs = keras_dynamicgate.experiments.compare(
@@ -52,14 +64,19 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
     task = _task(task)
     task = task.quick() if quick else task
     grid = _grid(models, targets, seeds)
-    store = RunStore(pathlib.Path(out or f"runs/{task.name}"), _conditions(task))
+    dataset = task.dataset(data_dir)
+    _check_reachable(task, dataset, grid)
+    store = RunStore(pathlib.Path(out or f"runs/{task.name}"), _conditions(task, dataset))
+    # Earlier runs that cannot be averaged are refused now rather than after a training.
+    summarise(store.results())
     missing = [run for run in grid if run not in store]
     if missing:
-        trainer = Trainer(task, task.dataset(data_dir), store)
+        trainer = Trainer(task, dataset, store, drawn_seed=grid[0].seed)
         with progress_of(len(missing), len(grid) - len(missing), task.recipe.epochs) as progress:
             for run in missing:
                 if run not in store:
                     result = trainer.train(run, [progress.start(run)])
+                    outputs.write_results(store)
                     progress.finish(run, result)
     return outputs.write(store)
 
@@ -77,19 +94,7 @@ def _task(task):
 
 def _grid(models, targets, seeds):
     """List the runs, seed by seed, so that what is finished early can be compared early."""
-    for name in models:
-        if split_name(name)[0] not in FAMILIES:
-            raise ValueError(
-                f"Argument `models` must hold names among {', '.join(FAMILIES)}, each also with "
-                f"`_distilled` behind it. Received: {name!r}"
-            )
-    for target in targets:
-        if not 0.0 < target < 1.0:
-            raise ValueError(
-                "Argument `targets` must hold floats above 0 and below 1. "
-                f"Received: targets={targets}"
-            )
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    models, targets, seeds = _models(models), _targets(targets), _seeds(seeds)
     if any(split_name(name)[1] for name in models) and TEACHER not in models:
         models = (TEACHER, *models)
     return [
@@ -100,14 +105,81 @@ def _grid(models, targets, seeds):
     ]
 
 
-def _conditions(task):
+def _models(models):
+    names = _listed(models)
+    known = all(isinstance(name, str) and split_name(name)[0] in FAMILIES for name in names)
+    if not names or not known:
+        raise ValueError(
+            f"Argument `models` must hold names among {', '.join(FAMILIES)}, each also with "
+            f"`_distilled` behind it. Received: models={models!r}"
+        )
+    return names
+
+
+def _targets(targets):
+    budgets = _listed(targets)
+    allowed = all(
+        isinstance(budget, numbers.Real) and 0.0 < float(budget) < 1.0 for budget in budgets
+    )
+    if not budgets or not allowed:
+        raise ValueError(
+            "Argument `targets` must hold floats above 0 and below 1. "
+            f"Received: targets={targets!r}"
+        )
+    return tuple(map(float, budgets))
+
+
+def _seeds(seeds):
+    chosen = _listed(range(seeds) if isinstance(seeds, numbers.Integral) else seeds)
+    allowed = all(
+        isinstance(seed, numbers.Integral) and 0 <= int(seed) <= LARGEST_SEED for seed in chosen
+    )
+    if not chosen or not allowed:
+        raise ValueError(
+            "Argument `seeds` must be a positive integer, how many, or a sequence of integers from "
+            f"0 to {LARGEST_SEED}. Received: seeds={seeds!r}"
+        )
+    return tuple(map(int, chosen))
+
+
+def _listed(values):
+    return tuple(values) if isinstance(values, Iterable) else ()
+
+
+def _check_reachable(task, dataset, grid):
+    """Raise a `ValueError` if a run can never be as cheap as its target."""
+    full, head = dense_macs(task, dataset, task.hidden), task.hidden[-1] * dataset.num_classes
+    for run in grid:
+        if split_name(run.model)[0] in WITH_DENSE_HEAD and run.target * full <= head:
+            raise ValueError(
+                f"Argument `targets` must hold budgets above {head / full:.4g} for {run.model!r}: "
+                "its last layer loses no weights and costs as much alone. "
+                f"Received: targets with {run.target:g}"
+            )
+
+
+def _conditions(task, dataset):
     """Say all that the runs of one comparison must have in common."""
     described = dataclasses.asdict(task)
     del described["load"], described["quick_epochs"]
     backend = keras.backend.backend()
     return {
         "task": described,
+        "data": _describe(dataset),
         "backend": backend,
         "versions": {name: metadata.version(name) for name in ("keras", backend)},
         "machine": platform.machine(),
+    }
+
+
+def _describe(dataset):
+    """Say which data a data set holds: the sizes of its splits and a fingerprint of its labels."""
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    labels = hashlib.sha256()
+    for split in splits.values():
+        labels.update(np.asarray(split.y, "<i4").tobytes())
+    return {
+        **{name: len(split) for name, split in splits.items()},
+        "classes": dataset.num_classes,
+        "labels": labels.hexdigest()[:16],
     }

@@ -3,10 +3,14 @@
 import dataclasses
 import json
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
 from keras_dynamicgate.files import written_at_once
+
+DELETE = "Delete it and run the comparison again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +40,8 @@ class RunStore:
         conditions: Dict of everything that all runs must have in common.
 
     Raises:
-        ValueError: If the folder holds runs that were made under other conditions.
+        ValueError: If the folder holds runs that were made under other conditions, or a damaged
+            file.
     """
 
     def __init__(self, folder, conditions):
@@ -50,7 +55,7 @@ class RunStore:
         if not path.exists():
             write_json(path, self.conditions)
             return
-        there = json.loads(path.read_text())
+        there = _read_json(path, "Choose another `out` or delete the folder.")
         different = sorted(
             key for key in {*there, *self.conditions} if there.get(key) != self.conditions.get(key)
         )
@@ -82,12 +87,45 @@ class RunStore:
         """Name the file with the logits of a run that others learn from."""
         return self.folder / "teachers" / f"{run}.npz"
 
+    def teacher(self, run):
+        """Give the logits of a run that others learn from: a dict of arrays by split.
+
+        Raises:
+            ValueError: If their file is damaged.
+        """
+        path = self.teacher_path(run)
+        try:
+            # Of a damaged file that it opens itself, NumPy leaves the handle open.
+            with open(path, "rb") as file, np.load(file) as logits:
+                return dict(logits)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise _damaged(path, DELETE, error) from error
+
     def results(self):
-        """Give the results of all finished runs, in the order of their file names."""
-        return [json.loads(path.read_text()) for path in sorted(self.runs.glob("*.json"))]
+        """Give the results of all finished runs, in the order of their file names.
+
+        Raises:
+            ValueError: If the file of a run is damaged.
+        """
+        return [_read_json(path, DELETE) for path in sorted(self.runs.glob("*.json"))]
 
     def _path(self, run):
         return self.runs / f"{run}.json"
+
+
+def _read_json(path, advice):
+    """Read a file with a JSON object, or raise a `ValueError` that names the file."""
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise _damaged(path, advice, error) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, advice, repr(content))
+    return content
+
+
+def _damaged(path, advice, error):
+    return ValueError(f"File {str(path)!r} is damaged. {advice} Received: {error}")
 
 
 def write_json(path, content):

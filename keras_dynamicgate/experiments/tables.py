@@ -61,6 +61,9 @@ def summarise(runs):
 
     Returns:
         List of `Line`: models without a budget first, then from large to small budgets.
+
+    Raises:
+        ValueError: If the settings of a model at one budget differ between seeds.
     """
     groups: dict = {}
     for run in runs:
@@ -76,6 +79,7 @@ def _place(model, target):
 
 
 def _line(model, target, runs):
+    _check_settings(model, target, runs)
     values = {name: np.array([run[name] for run in runs], "float64") for name in MEASURED}
     several = len(runs) > 1
     return Line(
@@ -89,6 +93,19 @@ def _line(model, target, runs):
         theoretical=any(run["theoretical"] for run in runs),
         settings=runs[0]["settings"],
     )
+
+
+def _check_settings(model, target, runs):
+    first = runs[0]
+    for run in runs:
+        if run["settings"] != first["settings"]:
+            at = "without a budget" if target is None else f"at budget {target:g}"
+            raise ValueError(
+                f"The runs of {model!r} {at} have different settings, so their mean would say "
+                "nothing. Delete these runs and run the comparison again. Received: "
+                f"settings={first['settings']} with seed {first['seed']}, "
+                f"settings={run['settings']} with seed {run['seed']}"
+            )
 
 
 def cells(line):

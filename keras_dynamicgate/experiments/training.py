@@ -25,12 +25,14 @@ class Trainer:
         task: The `Task`.
         dataset: The `Dataset` of the task.
         store: The `RunStore`.
+        drawn_seed: Integer, the seed with which the gates of the models are drawn.
     """
 
-    def __init__(self, task, dataset, store):
+    def __init__(self, task, dataset, store, drawn_seed):
         self.task = task
         self.dataset = dataset
         self.store = store
+        self.drawn_seed = drawn_seed
         self.reference_macs = dense_macs(task, dataset, task.hidden)
 
     def train(self, run, progress=()):
@@ -70,25 +72,30 @@ class Trainer:
     def _summary(self, model):
         if not gated_layers(model):
             return []
-        return [GateSummary(self.dataset.validation[:SUMMARY_SAMPLES][0], verbose=0)]
+        split = self.dataset.validation if len(self.dataset.validation) else self.dataset.train
+        return [GateSummary(split[:SUMMARY_SAMPLES][0], verbose=0)]
 
     def _teacher(self, seed):
         """Give the teacher's logits for the training and the validation split."""
-        path = self.store.teacher_path(Run(TEACHER, None, seed))
-        if not path.exists():
-            self.train(Run(TEACHER, None, seed))
-        with np.load(path) as logits:
-            return logits["train"], logits["validation"]
+        run = Run(TEACHER, None, seed)
+        if not self.store.teacher_path(run).exists():
+            self.train(run)
+        logits = self.store.teacher(run)
+        return logits["train"], logits["validation"]
 
     def _keep(self, run, model):
         """Keep what later runs and pictures need of a model."""
         if run.model == TEACHER:
-            logits = {
-                name: model.predict(getattr(self.dataset, name).batches(512), verbose=0)
-                for name in ("train", "validation")
-            }
+            splits = {name: getattr(self.dataset, name) for name in ("train", "validation")}
+            logits = {name: self._logits(model, split) for name, split in splits.items()}
             self.store.add_teacher(run, logits)
-        if gated_layers(model) and run.seed == 0 and pictures.available():
+        if gated_layers(model) and run.seed == self.drawn_seed and pictures.available():
             x, y = self.dataset.test[:]
             figure = pictures.plot_gates(model, x, y, self.dataset.class_names)
             pictures.save(figure, self.store.folder / f"gates-{run}.png")
+
+    def _logits(self, model, split):
+        if not len(split):
+            # Keras cannot predict nothing.
+            return np.zeros((0, self.dataset.num_classes), "float32")
+        return model.predict(split.batches(512), verbose=0)

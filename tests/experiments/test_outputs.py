@@ -28,6 +28,20 @@ def test_seeds_are_averaged_with_the_sample_standard_deviation():
     assert line.deviation["accuracy"] == pytest.approx(0.0707, abs=1e-4)
 
 
+def test_seeds_with_different_settings_are_not_averaged():
+    first, second = result("narrow", 0.3, 0, 0.9), result("narrow", 0.3, 1, 0.8)
+    second["settings"] = {"widths": [13, 6], "dropout": 0.2}
+    # Another budget may well have others.
+    summarise([first, {**second, "target": 0.5}])
+    message = (
+        r"'narrow' at budget 0.3 have different settings.* Delete these runs and run the "
+        r"comparison again. Received: settings=.*\[12, 6\].* with seed 0, "
+        r"settings=.*\[13, 6\].* with seed 1"
+    )
+    with pytest.raises(ValueError, match=message):
+        summarise([first, second])
+
+
 def test_lines_are_ordered_by_budget_and_family_with_full_networks_first():
     runs = [
         result("dynamic", 0.3, 0, 0.9),

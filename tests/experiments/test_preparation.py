@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from keras_dynamicgate.datasets import Dataset, Split
@@ -35,3 +37,11 @@ def test_halved_images_are_means_of_two_by_two_pixels():
     x, _ = with_halved_images(dataset([image])).train[:]
     # Bytes: 127.5 rounds to 128, 12.75 to 13.
     np.testing.assert_allclose(x[0, ..., 0], [[128 / 255, 13 / 255]])
+
+
+def test_split_without_images_is_halved_like_the_others():
+    some = dataset(np.zeros((1, 4, 6, 3)))
+    none = Split(np.zeros((0, 4, 6, 3), "float32"), np.zeros(0, "int32"))
+    prepared = with_halved_images(dataclasses.replace(some, validation=none))
+    assert prepared.validation[:][0].shape == (0, 2, 3, 3)
+    assert prepared.validation.element_spec == prepared.train.element_spec

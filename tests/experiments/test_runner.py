@@ -1,12 +1,12 @@
 import csv
 import dataclasses
+import hashlib
 import json
 
 import pytest
 
+from keras_dynamicgate.datasets import Split
 from keras_dynamicgate.experiments import Recipe, compare
-from keras_dynamicgate.experiments.options import parse
-from keras_dynamicgate.experiments.store import Run, RunStore
 from keras_dynamicgate.experiments.training import Trainer
 
 # Two epochs are too short for a budget.
@@ -59,6 +59,10 @@ def test_interrupted_comparison_goes_on_at_the_run_that_was_cut(task, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         compare(task, **arguments)
     assert trained == ["narrow-0.5-0"]
+    (run,) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert (run["model"], run["seed"]) == ("narrow", 0)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 2
+    assert "| narrow | 0.5 |" in (tmp_path / "results.md").read_text()
     trained.clear()
     assert len(compare(task, **arguments)) == 2
     assert trained == ["narrow-0.5-1"]
@@ -94,10 +98,22 @@ def test_folder_of_runs_under_other_conditions_is_refused(task, tmp_path):
     [
         ({"task": "minst"}, "`task` must be one of digits, mnist"),
         ({"models": ("dens",)}, "`models` must hold names among linear, dense"),
+        ({"models": "dense"}, "`models` must hold names among linear.*models='dense'"),
+        ({"models": ()}, r"`models` must hold names .*models=\(\)"),
         ({"targets": (30,)}, "`targets` must hold floats above 0 and below 1"),
+        ({"targets": ()}, r"`targets` must hold floats .*targets=\(\)"),
+        ({"targets": 0.3}, "`targets` must hold floats .*targets=0.3"),
+        ({"targets": "0.3"}, "`targets` must hold floats .*targets='0.3'"),
+        ({"seeds": 0}, "`seeds` must be a positive integer.*seeds=0"),
+        ({"seeds": -1}, "`seeds` must be a positive integer.*seeds=-1"),
+        ({"seeds": 1.5}, "`seeds` must be a positive integer.*seeds=1.5"),
+        ({"seeds": []}, r"`seeds` must be .*a sequence of integers from 0.*seeds=\[\]"),
+        ({"seeds": [-1]}, r"from 0 to 4294967295. Received: seeds=\[-1\]"),
+        ({"seeds": [2**32]}, r"from 0 to 4294967295. Received: seeds=\[4294967296\]"),
+        ({"seeds": [0.5]}, r"`seeds` must be .*seeds=\[0.5\]"),
     ],
 )
-def test_unknown_names_and_targets_are_refused_before_anything_is_read(
+def test_what_is_unknown_or_out_of_range_is_refused_before_anything_is_read(
     arguments, message, tmp_path
 ):
     with pytest.raises(ValueError, match=message):
@@ -105,18 +121,72 @@ def test_unknown_names_and_targets_are_refused_before_anything_is_read(
     assert not (tmp_path / "new").exists()
 
 
-def test_result_that_is_half_written_does_not_count(tmp_path):
-    store = RunStore(tmp_path, {})
-    (tmp_path / "runs" / "narrow-0.5-0.json.7.partial").write_text("{")
-    assert Run("narrow", 0.5, 0) not in store
-    assert store.results() == []
+def test_budget_below_what_the_head_costs_is_refused_before_anything_trains(task, tmp_path):
+    # The head has 16 x 2 of 1568 multiply-accumulates.
+    message = r"`targets` must hold budgets above 0.02041 for 'pruned_distilled'.*with 0.02$"
+    with pytest.raises(ValueError, match=message):
+        compare(task, models=("narrow", "pruned_distilled"), targets=(0.5, 0.02), out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_quick_run_of_a_script_has_one_budget_and_one_seed(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["script.py", "--quick"])
-    assert parse("A script.")["targets"] == (0.3,)
-    assert parse("A script.")["seeds"] == 1
-    monkeypatch.setattr("sys.argv", ["script.py", "--targets", "0.5,0.1", "--models", "dense"])
-    options = parse("A script.")
-    assert (options["targets"], options["models"]) == ((0.5, 0.1), ("dense",))
-    assert (options["seeds"], options["quick"]) == (3, False)
+def test_folder_of_runs_on_other_data_is_refused(task, tmp_path):
+    arguments = {"models": ("narrow",), "targets": (0.5,), "seeds": 1, "out": tmp_path}
+    compare(task, **arguments)
+    conditions = json.loads((tmp_path / "conditions.json").read_text())
+    # The labels 0, 1, 0, 1 and so on, 64 + 16 + 32 of them, as bytes.
+    labels = hashlib.sha256(b"\0\0\0\0\1\0\0\0" * 56).hexdigest()[:16]
+    assert conditions["data"] == {
+        "train": 64,
+        "validation": 16,
+        "test": 32,
+        "classes": 2,
+        "labels": labels,
+    }
+    compare(task, **arguments)
+
+    def other_labels(folder):
+        dataset = task.load(folder)
+        test = Split(dataset.test.x, 1 - dataset.test.y)
+        return dataclasses.replace(dataset, test=test)
+
+    with pytest.raises(ValueError, match=r"under other conditions: data was .*`out`"):
+        compare(dataclasses.replace(task, load=other_labels), **arguments)
+
+
+def test_gates_are_drawn_for_the_first_seed(task, tmp_path):
+    pytest.importorskip("matplotlib")
+    compare(task, models=("static",), targets=(0.5,), seeds=[2, 1], out=tmp_path)
+    assert [path.name for path in tmp_path.glob("gates-*")] == ["gates-static-0.5-2.png"]
+
+
+def test_comparison_without_gates_draws_no_usage(task, tmp_path):
+    pytest.importorskip("matplotlib")
+    compare(task, models=("linear",), seeds=1, out=tmp_path)
+    assert [path.name for path in tmp_path.glob("*.png")] == ["pareto.png"]
+
+
+def test_models_with_gates_and_teachers_train_without_validation_samples(task, tmp_path):
+    task = dataclasses.replace(task, load=_without_validation(task.load))
+    runs = compare(task, models=("dynamic_distilled",), targets=(0.5,), seeds=1, out=tmp_path)
+    assert {run["model"] for run in runs} == {"dropout", "dynamic_distilled"}
+
+
+def _without_validation(load):
+    def load_without(folder):
+        dataset = load(folder)
+        none = slice(0)
+        return dataclasses.replace(dataset, validation=Split(*dataset.validation[none]))
+
+    return load_without
+
+
+def test_seeds_with_other_settings_are_refused_before_anything_trains(task, tmp_path, monkeypatch):
+    arguments = {"models": ("narrow",), "targets": (0.5,), "out": tmp_path}
+    (run,) = compare(task, seeds=1, **arguments)
+    other = {**run, "seed": 1, "settings": {"widths": [1, 1], "dropout": 0.2}}
+    (tmp_path / "runs" / "narrow-0.5-1.json").write_text(json.dumps(other))
+    monkeypatch.setattr(Trainer, "train", None)
+    with pytest.raises(
+        ValueError, match=r"'narrow' at budget 0.5 .*different settings.*with seed 1"
+    ):
+        compare(task, seeds=3, **arguments)

@@ -1,0 +1,45 @@
+"""How many weights each layer of a sparse network keeps, and which at the start."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.baselines.rewiring import largest
+
+
+def kept_counts(shapes, sparsities, distribution):
+    """Say how many weights each layer keeps.
+
+    Args:
+        shapes: List of the kernels' shapes, `(features, units)`.
+        sparsities: List of floats, the share of each kernel that its layer does not keep.
+        distribution: `"erk"` or `"uniform"`.
+
+    Returns:
+        List of integers of at least 1.
+    """
+    sizes = np.array([math.prod(shape) for shape in shapes], "float64")
+    kept = sizes * (1 - np.array(sparsities))
+    if distribution == "erk":
+        kept = _spread(kept.sum(), sizes, np.array([sum(shape) for shape in shapes], "float64"))
+    return [max(1, round(count)) for count in kept]
+
+
+def _spread(total, sizes, shares):
+    """Spread weights over layers in proportion to `shares`, to none more than it has room for."""
+    full = np.zeros(len(sizes), bool)
+    while not full.all():
+        rest = (total - sizes[full].sum()) / shares[~full].sum()
+        kept = np.where(full, sizes, rest * shares)
+        if not (kept > sizes).any():
+            return kept
+        full |= kept > sizes
+    return sizes
+
+
+def random_choice(shape, count):
+    """Mark `count` random weights, those that `keras.utils.set_random_seed` fixes."""
+    scores = keras.initializers.RandomUniform(0.0, 1.0)(shape)
+    return largest(ops.convert_to_numpy(scores), count)
