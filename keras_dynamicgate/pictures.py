@@ -103,7 +103,8 @@ def plot_gates(model, x, y=None, class_names=None, batch_size=256):
     """Draw which gates are open, for all inputs and, with labels, for each class.
 
     Each gated layer is a row of the picture: static gates of a square number of features as an
-    image, other gates as a heat map with a line for all inputs and one for each class.
+    image, other gates as a heat map with a line for all inputs and one for each class, each with
+    its open ratio.
 
     Args:
         model: A Keras model with gated layers.
@@ -179,7 +180,8 @@ def _plot_layer(figure, axes, layer, ratios, class_names):
         return
     image = axes.imshow(ratios, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     names = class_names or [str(number) for number in range(len(ratios) - 1)]
-    axes.set_yticks(range(len(ratios)), ["all", *map(str, names)][: len(ratios)])
+    lines = zip(["all", *names], ratios.mean(axis=1), strict=False)
+    axes.set_yticks(range(len(ratios)), [f"{name}: {ratio:.0%}" for name, ratio in lines])
     block = f" of {layer.block_size} units" if layer.block_size > 1 else ""
     axes.set(xlabel=f"gate (block{block})" if block else "gate")
     axes.set_title(f"{layer.name}: {mean:.1%} of gates open on average")
