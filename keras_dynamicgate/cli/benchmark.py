@@ -1,5 +1,8 @@
 """`keras-dynamicgate benchmark`: what a saved model saves in milliseconds."""
 
+import argparse
+import math
+
 from keras_dynamicgate.cli.arguments import add_command, add_data, positive, print_report
 from keras_dynamicgate.cli.files import load_array, load_model_for_one_array
 from keras_dynamicgate.cli.wrong_input import wrong_input
@@ -23,7 +26,7 @@ def add(commands):
     )
     command.add_argument("--threads", type=positive, help="threads of the engine (default: all)")
     command.add_argument(
-        "--seconds", type=float, default=2.0, help="time for each batch size (default: 2)"
+        "--seconds", type=_seconds, default=2.0, help="time for each batch size (default: 2)"
     )
 
 
@@ -41,3 +44,13 @@ def run(options):
 
 def _sizes(text):
     return tuple(positive(part.strip()) for part in text.split(","))
+
+
+def _seconds(text):
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text!r}")
+    return seconds

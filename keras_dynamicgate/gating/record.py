@@ -45,19 +45,38 @@ def record_batches(model, x, batch_size, argument="x"):
         For each batch the `slice` of its samples and its `GateRecord`.
 
     Raises:
-        ValueError: If there are no samples.
+        ValueError: If there are no samples, or not as many of them for each input.
     """
-    samples = len(keras.tree.flatten(x)[0])
-    if samples == 0:
-        raise ValueError(
-            f"Argument `{argument}` must hold at least one sample. Received: no samples"
-        )
+    samples = count_samples(x, argument)
     for start in range(0, samples, batch_size):
         chosen = slice(start, min(start + batch_size, samples))
         batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
         with record_gates() as record:
             record.outputs = model(batch, training=False)
         yield chosen, record
+
+
+def count_samples(x, argument):
+    """Give the number of samples in inputs as for `model.predict`.
+
+    Args:
+        x: An array or a list or dict of arrays.
+        argument: Name of the caller's argument, for the error.
+
+    Raises:
+        ValueError: If there are no samples, or not as many of them for each input.
+    """
+    counts = sorted({len(array) for array in keras.tree.flatten(x)})
+    if len(counts) > 1:
+        raise ValueError(
+            f"Argument `{argument}` must hold as many samples for each input of the model. "
+            f"Received: arrays of {', '.join(map(str, counts))} samples"
+        )
+    if counts == [0]:
+        raise ValueError(
+            f"Argument `{argument}` must hold at least one sample. Received: no samples"
+        )
+    return counts[0]
 
 
 def note(gate, probability, mask):

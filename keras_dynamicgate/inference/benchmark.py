@@ -2,14 +2,18 @@
 
 import itertools
 import time
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 
 from keras_dynamicgate.gating import checks
+from keras_dynamicgate.inference.arrays import as_float32
 from keras_dynamicgate.inference.benchmark_report import BenchmarkReport, Timing
 from keras_dynamicgate.inference.dense_reference import dense_reference
 from keras_dynamicgate.inference.engine import InferenceEngine
+from keras_dynamicgate.inference.runner import runner
+from keras_dynamicgate.macs import graph
 from keras_dynamicgate.macs.count import count_macs
 
 LEAST_ROUNDS = 3
@@ -24,23 +28,24 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
 
     All run interleaved, round after round, so that what else the machine does hits them alike.
     The dense reference is the same network with every gate open and no gate networks. Keras models
-    run by `predict_on_batch`, on the backend in use.
+    run as compiled functions of the backend in use, on PyTorch eagerly, without the time that
+    `predict` takes around them; all go from NumPy array to NumPy array.
 
     Args:
-        model: A built Sequential or Functional model with gated layers.
+        model: A built Sequential or Functional model with gated layers and one input.
         x: Inputs, array of shape `(samples, ...)`. Batches are taken from it in turn, from the
             start again where there are too few samples.
         batch_sizes: Positive integers. Defaults to `(1, 8, 64, 256, 1024)`.
         threads: Integer, the threads of the engine; Keras's backends take their own settings.
             Defaults to `None`: all cores.
-        seconds: Float, about how long each batch size is measured. Defaults to 2.0.
+        seconds: Float of at least 0, about how long each batch size is measured. Defaults to 2.0.
 
     Returns:
         A `BenchmarkReport`; `print` shows it as a table.
 
     Raises:
-        ValueError: If `x` is empty, a batch size is not a positive integer or the cost of the
-            model cannot be counted.
+        ValueError: If `x` is empty, an argument is outside what is allowed, the model has several
+            inputs or its cost cannot be counted.
 
     Examples:
         >>> model = keras.Sequential([
@@ -56,14 +61,11 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
 
     - DynamicGate-MLP (arXiv 2603.16367), whose gates are counted in MACs only
     """
-    x = np.asarray(x, "float32")
-    if x.ndim < 2 or len(x) == 0:
-        raise ValueError(
-            "Argument `x` must be an array of at least one sample with an axis for the batch. "
-            f"Received: x.shape={x.shape}"
-        )
-    for size in batch_sizes:
-        checks.positive_integer("batch_sizes", size)
+    batch_sizes = _checked_sizes(batch_sizes)
+    checks.number("seconds", seconds, "of at least 0", lambda value: value >= 0)
+    if threads is not None:
+        checks.positive_integer("threads", threads)
+    x = _checked_inputs(model, x)
     relative = count_macs(model, x[:MAC_SAMPLES]).relative
     contenders, notes = _contenders(model, x[:MAC_SAMPLES], relative, threads)
     report = BenchmarkReport(relative, keras.backend.backend(), [], notes)
@@ -76,18 +78,46 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
     return report
 
 
+def _checked_sizes(batch_sizes):
+    if isinstance(batch_sizes, str) or not isinstance(batch_sizes, Iterable):
+        raise ValueError(
+            "Argument `batch_sizes` must be a list or tuple of positive integers. "
+            f"Received: batch_sizes={batch_sizes!r}"
+        )
+    sizes = tuple(batch_sizes)
+    for size in sizes:
+        checks.positive_integer("batch_sizes", size)
+    return sizes
+
+
+def _checked_inputs(model, x):
+    inputs = len(graph.functional(model).inputs)
+    if inputs != 1:
+        raise ValueError(
+            "Argument `model` must have one input, from which batches are taken. "
+            f"Received: model {model.name!r} with {inputs} inputs"
+        )
+    x = as_float32(x)
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(
+            "Argument `x` must be an array of at least one sample with an axis for the batch. "
+            f"Received: x.shape={x.shape}"
+        )
+    return x
+
+
 def _contenders(model, x, relative, threads):
     """Give what can be measured, as pairs of a function and its relative MACs, and what cannot."""
     contenders = {
-        "dense": (dense_reference(model).predict_on_batch, 1.0),
-        "masked": (model.predict_on_batch, relative),
+        "dense": (runner(dense_reference(model)), 1.0),
+        "masked": (runner(model), relative),
     }
     notes = []
     try:
         small = _compacted(model)
         share = count_macs(model, x).dense
         report = count_macs(small, x)
-        contenders["compact"] = (small.predict_on_batch, (report.executed + report.gates) / share)
+        contenders["compact"] = (runner(small), (report.executed + report.gates) / share)
     except (ValueError, ImportError) as error:
         notes.append(f"compact was not measured: {error}")
     try:

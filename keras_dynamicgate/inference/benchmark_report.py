@@ -13,6 +13,11 @@ FOOTNOTES = (
     "MACs) over the time taken; 1 is all that skipping can give.",
 )
 
+BEYOND_LIMIT = (
+    "A ratio to limit above 1 is more than skipping gives: the runs then differ in other things, "
+    "too, such as the time that the backend takes to start a call, or what still fits a cache."
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
@@ -72,9 +77,13 @@ class BenchmarkReport:
         output = io.StringIO()
         console = Console(file=output, width=100, color_system=None, force_jupyter=False)
         console.print(self._table())
-        for note in (*FOOTNOTES, *self.notes):
+        for note in self._footnotes():
             console.print(note, highlight=False, markup=False)
         return output.getvalue().rstrip()
+
+    def _footnotes(self):
+        beyond = any(round(timing.ratio_to_limit, 2) > 1 for timing in self.timings)
+        return [*FOOTNOTES, *([BEYOND_LIMIT] if beyond else []), *self.notes]
 
     def _table(self):
         title = f"Milliseconds per batch ({self.backend}, relative MACs {self.relative:.3f})"

@@ -3,6 +3,7 @@
 import keras
 
 from keras_dynamicgate.baselines.experts import MixtureOfExperts
+from keras_dynamicgate.gating import checks
 from keras_dynamicgate.inference.compaction.calibration import calibrate
 from keras_dynamicgate.inference.compaction.liveness import analyse
 from keras_dynamicgate.inference.compaction.rebuild import rebuild
@@ -38,8 +39,9 @@ def compact(model, x_calibration=None, *, batch_size=256) -> keras.Model:
         models get the name of the model in front.
 
     Raises:
-        ValueError: If the model is not built or is subclassed, or if `x_calibration` has no
-            samples.
+        ValueError: If the model is not built or is subclassed, if `x_calibration` has no samples,
+            not as many for each input or NaN that reaches a gate, or if `batch_size` is no positive
+            integer.
 
     Examples:
         >>> model = keras.Sequential([
@@ -83,6 +85,7 @@ def compact_with_report(
         >>> report.parameters_after
         610
     """
+    checks.positive_integer("batch_size", batch_size)
     calibration = None if x_calibration is None else calibrate(model, x_calibration, batch_size)
     steps = Steps(model, calibration)
     analyse(steps.steps, steps.outputs)

@@ -1,13 +1,13 @@
 """`InferenceEngine`: runs a trained model and skips the blocks that its gates close."""
 
 import importlib.util
-import math
 import os
 import warnings
 
 import numpy as np
 
 from keras_dynamicgate.gating import checks
+from keras_dynamicgate.inference.arrays import as_float32
 from keras_dynamicgate.inference.kernels_numpy import NumpyKernels
 from keras_dynamicgate.inference.opcodes import BY_BLOCK, BY_SAMPLE, product_mode
 from keras_dynamicgate.inference.plan import make_plan
@@ -32,14 +32,15 @@ class InferenceEngine:
     Args:
         model: A built Sequential or linear Functional model in float32 of `Dense`, `DynamicGate`,
             `DynamicGateDense`, `DynamicGateMLP`, activation, `BatchNormalization`,
-            `LayerNormalization`, `Rescaling`, `Dropout` and `Flatten` layers, with at least one
-            input-dependent gate. Sparse weights of `baselines` run as zeros.
+            `LayerNormalization`, `RMSNormalization`, `Normalization`, `Rescaling`, `Dropout` and
+            `Flatten` layers, with at least one input-dependent gate. Sparse weights of `baselines`
+            run as zeros.
         threads: Integer, the threads that one call may use. Defaults to `None`: all cores that
             the process may use.
 
     Raises:
         ValueError: If the model holds a layer that the engine cannot run, which is named, or has
-            static gates only, or if `threads` is no positive integer.
+            no input-dependent gates, or if `threads` is no positive integer.
 
     Examples:
         >>> model = keras.Sequential([
@@ -62,7 +63,6 @@ class InferenceEngine:
         plan = make_plan(model)
         self._input_shape = plan.input_shape
         self._features = plan.steps[0].features
-        self._sequence = plan.buffers[plan.steps[0].target].per_position
         self._output_features = plan.output_features
         self._output_per_position = plan.output_per_position
         self._products = [
@@ -95,7 +95,11 @@ class InferenceEngine:
         Returns:
             A dict from the name of each layer with a product to `"by_sample"`, `"by_block"` or,
             without Numba, `"numpy"`. `DynamicGateMLP` has two products and so two entries.
+
+        Raises:
+            ValueError: If `batch_size` is no positive integer.
         """
+        checks.positive_integer("batch_size", batch_size)
         if not self.compiled:
             return dict.fromkeys((name for name, _, _ in self._products), "numpy")
         return {
@@ -124,12 +128,10 @@ class InferenceEngine:
             ValueError: If `x` holds no numbers or its shape does not fit the model.
         """
         if type(x) is not np.ndarray or x.dtype != _FLOAT32:
-            x = _as_float32(x)
+            x = as_float32(x)
         shape = x.shape
         if shape[1:] != self._input_shape:
             self._check_shape(shape)
-        samples = shape[0]
-        positions = math.prod(shape[1:-1]) if self._sequence else 1
         lead = shape[:-1] if self._output_per_position else shape[:1]
         outputs = np.empty((*lead, self._output_features), _FLOAT32)
         if outputs.size:
@@ -138,7 +140,7 @@ class InferenceEngine:
                 # The compiled kernels know one kind of array.
                 rows = np.array(rows, order="C")
             flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
-            self._kernels.run(rows, flat, samples, positions)
+            self._kernels.run(rows, flat)
         return outputs
 
     def _check_shape(self, shape):
@@ -164,30 +166,18 @@ def _available_cores():
 
 
 def _kernels(plan, threads):
-    if importlib.util.find_spec("numba") is None:
-        warnings.warn(
-            "Numba is not installed, so the engine runs on NumPy: correct, but slower. Install it "
-            'with `pip install "keras-dynamicgate[engine]"`.',
-            stacklevel=3,
-        )
-        return NumpyKernels(plan)
-    from keras_dynamicgate.inference.compiled import CompiledKernels
-
-    return CompiledKernels(plan, threads)
-
-
-def _as_float32(x):
-    """Turn an input into a float32 array.
-
-    Raises:
-        ValueError: If it does not hold real numbers.
-    """
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"Argument `x` must be an array of numbers. Received: x={x!r}") from error
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise ValueError(
-            f"Argument `x` must be an array of real numbers. Received: dtype={array.dtype}"
-        )
-    return array.astype("float32")
+    problem = "is not installed"
+    if importlib.util.find_spec("numba") is not None:
+        try:
+            from keras_dynamicgate.inference.compiled import CompiledKernels
+        except Exception as error:
+            # A broken installation, or one that does not fit NumPy's, may fail in any way.
+            problem = f"cannot be imported ({type(error).__name__}: {error})"
+        else:
+            return CompiledKernels(plan, threads)
+    warnings.warn(
+        f"Numba {problem}, so the engine runs on NumPy: correct, but slower. Install it with "
+        '`pip install "keras-dynamicgate[engine]"`.',
+        stacklevel=3,
+    )
+    return NumpyKernels(plan)

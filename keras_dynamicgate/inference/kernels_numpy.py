@@ -25,16 +25,14 @@ class NumpyKernels:
         ]
         return sum(array.nbytes for array in arrays)
 
-    def run(self, inputs, outputs, samples, positions):
+    def run(self, inputs, outputs):
         """Compute the outputs of a batch.
 
         Args:
             inputs: Float32 array of shape `(rows, features)`.
             outputs: Float32 array of shape `(rows, features)` that is written.
-            samples: Integer, the number of samples.
-            positions: Integer, the rows of one sample where the network works on sequences.
         """
-        batch = _Batch(self.plan, inputs, outputs, samples, positions)
+        batch = _Batch(self.plan, inputs, outputs)
         # A closed block may hold anything, for example what overflows.
         with np.errstate(all="ignore"):
             for step in self.plan.steps:
@@ -44,10 +42,11 @@ class NumpyKernels:
 class _Batch:
     """The buffers and masks of one batch."""
 
-    def __init__(self, plan, inputs, outputs, samples, positions):
+    def __init__(self, plan, inputs, outputs):
         self.inputs, self.outputs = inputs, outputs
+        rows = {True: len(inputs), False: len(outputs)}
         self.buffers = [
-            np.zeros((samples * (positions if buffer.per_position else 1), buffer.width), "float32")
+            np.zeros((rows[buffer.per_position], buffer.width), "float32")
             for buffer in plan.buffers
         ]
         self.masks = [None] * len(plan.masks)
@@ -122,9 +121,10 @@ class _Batch:
 
     def Normalize(self, step):
         values = self.buffers[step.target][:, : len(step.scale)]
-        centred = values - values.mean(axis=1, keepdims=True)
-        variance = np.square(centred).mean(axis=1, keepdims=True)
-        values[:] = centred / np.sqrt(variance + np.float32(step.epsilon)) * step.scale + step.shift
+        if step.centred:
+            values -= values.mean(axis=1, keepdims=True)
+        variance = np.square(values).mean(axis=1, keepdims=True)
+        values[:] = values / np.sqrt(variance + np.float32(step.epsilon)) * step.scale + step.shift
 
     def Activate(self, step):
         values = self.buffers[step.target][:, : step.width]

@@ -92,17 +92,19 @@ def affine(step, weights, values, first, last):
 
 @njit(error_model="numpy")
 def normalize(step, weights, values, first, last):
-    """Bring every row to mean 0 and variance 1, then scale and shift its columns."""
+    """Bring every row to mean 0, if asked, and mean square 1; scale and shift its columns."""
     width, parameters = step[op.WIDTH], step[op.PARAMETERS]
-    scale = weights[parameters + 1 : parameters + 1 + width]
-    shift = weights[parameters + 1 + width : parameters + 1 + 2 * width]
+    scale = weights[parameters + 2 : parameters + 2 + width]
+    shift = weights[parameters + 2 + width : parameters + 2 + 2 * width]
+    centred = weights[parameters + 1] > 0
     for row in range(first, last):
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
         v = values[at : at + width]
         mean = 0.0
-        for i in range(width):
-            mean += v[i]
-        mean /= width
+        if centred:
+            for i in range(width):
+                mean += v[i]
+            mean /= width
         variance = 0.0
         for i in range(width):
             variance += (v[i] - mean) ** 2

@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from keras_dynamicgate.inference import steps
+from keras_dynamicgate.macs.rules import IDENTITIES, by_name
 
 # Activation functions of single units: name, and whether they turn 0 into 0.
 UNIT_WISE = {
@@ -27,15 +28,8 @@ UNIT_WISE = {
 }
 ACROSS_UNITS = ("softmax", "log_softmax")
 DEFAULT_SLOPES = {"leaky_relu": 0.2, "elu": 1.0}
-IDENTITIES = (
-    "Dropout",
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "SpatialDropout1D",
-    "ActivityRegularization",
-    "Identity",
-)
+IDENTITY_TYPES = frozenset(by_name(None, *IDENTITIES))
+AFFINE_TYPES = (layers.Rescaling, layers.Normalization)
 
 
 def cannot_run(layer, reason):
@@ -62,7 +56,7 @@ def check_precision(layer):
 
 def is_identity(layer):
     """Whether a layer does nothing at inference."""
-    return type(layer) in [getattr(layers, name) for name in IDENTITIES]
+    return type(layer) in IDENTITY_TYPES
 
 
 def weight(variable):
@@ -118,15 +112,27 @@ def add_unit_wise(planner, layer, tensor):
         return _activate(planner, tensor, "leaky_relu", float(layer.negative_slope))
     if kind is layers.ELU:
         return _activate(planner, tensor, "elu", float(layer.alpha))
-    if kind is layers.Softmax and layer.axis == -1:
+    if kind is layers.Softmax:
+        check_axis(layer, tensor)
         return _activate(planner, tensor, "softmax", 0.0)
     if kind is layers.BatchNormalization:
-        return _batch_normalization(planner, layer, tensor)
-    if kind is layers.Rescaling:
-        return _affine(planner, tensor, layer.scale, layer.offset)
-    if kind is layers.LayerNormalization:
-        return _layer_normalization(planner, layer, tensor)
+        check_axis(layer, tensor)
+        return _affine(planner, tensor, *_batch_normalization(layer))
+    if kind in AFFINE_TYPES:
+        for scale, shift in affines(layer, tensor.features):
+            tensor = _affine(planner, tensor, scale, shift)
+        return tensor
+    if kind in (layers.LayerNormalization, layers.RMSNormalization):
+        check_axis(layer, tensor)
+        return _normalize(planner, layer, tensor)
     raise cannot_run(layer, "")
+
+
+def check_axis(layer, tensor):
+    """Raise a `ValueError` unless a layer works along the last axis alone."""
+    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    if list(axes) not in ([-1], [len(tensor.positions) + 1]):
+        raise cannot_run(layer, f" on axis {layer.axis}")
 
 
 def _relu(layer):
@@ -150,9 +156,7 @@ def _activate(planner, tensor, name, slope):
     return tensor
 
 
-def _batch_normalization(planner, layer, tensor):
-    if layer.axis not in (-1, len(tensor.positions) + 1):
-        raise cannot_run(layer, f" on axis {layer.axis}")
+def _batch_normalization(layer):
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
     # As Keras does it: scale and shift first, in float32.
     scale = 1.0 / np.sqrt(variance + np.float32(layer.epsilon))
@@ -161,7 +165,38 @@ def _batch_normalization(planner, layer, tensor):
     shift = -mean * scale
     if layer.beta is not None:
         shift = shift + weight(layer.beta)
-    return _affine(planner, tensor, scale, shift)
+    return scale, shift
+
+
+def affines(layer, features):
+    """List the scale and shift, arrays of shape `(features,)`, of each step of a layer.
+
+    Args:
+        layer: A `Rescaling` or a built `Normalization`.
+        features: Integer, the size of the last axis.
+
+    Raises:
+        ValueError: If the layer does not treat a feature alike at all positions.
+    """
+    if type(layer) is layers.Rescaling:
+        pairs = [(layer.scale, layer.offset)]
+    else:
+        mean = weight(layer.mean)
+        deviation = np.maximum(np.sqrt(weight(layer.variance)), keras.config.epsilon())
+        # The mean first, as Keras does it: next to a large one, little is left of the feature.
+        pairs = [(1.0, -mean), (1.0 / deviation, 0.0)]
+        if layer.invert:
+            pairs = [(deviation, mean)]
+    return [tuple(_per_feature(layer, each, features) for each in pair) for pair in pairs]
+
+
+def _per_feature(layer, values, features):
+    values = weight(values)
+    is_row = values.size == 1 or values.shape[-1:] == (values.size,) == (features,)
+    moved = values.size > 1 and keras.config.image_data_format() == "channels_first"
+    if not is_row or (moved and type(layer) is layers.Rescaling):
+        raise cannot_run(layer, " on another axis than the last")
+    return np.ascontiguousarray(np.broadcast_to(values.reshape(-1), (features,)))
 
 
 def _affine(planner, tensor, scale, shift):
@@ -169,27 +204,22 @@ def _affine(planner, tensor, scale, shift):
     tensor = planner.opened(tensor)
     if not tensor.layout.is_complete:
         tensor = planner.expanded(tensor)
-    scale, shift = per_feature(tensor.features, scale, shift)
     planner.plan.steps.append(
         steps.Affine(tensor.buffer, tensor.layout.rows_of(scale), tensor.layout.rows_of(shift))
     )
     return tensor
 
 
-def per_feature(features, *parameters):
-    """Give each of the parameters of a layer as a float32 array of shape `(features,)`."""
-    return [
-        np.ascontiguousarray(np.broadcast_to(each, (features,)), "float32") for each in parameters
-    ]
-
-
-def _layer_normalization(planner, layer, tensor):
-    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
-    if list(axes) not in ([-1], [len(tensor.positions) + 1]):
-        raise cannot_run(layer, f" on axis {layer.axis}")
+def _normalize(planner, layer, tensor):
+    if getattr(layer, "rms_scaling", False):
+        raise cannot_run(layer, " with `rms_scaling`: use `keras.layers.RMSNormalization`")
+    centred = type(layer) is layers.LayerNormalization
+    gamma, beta = (layer.gamma, layer.beta) if centred else (layer.scale, None)
     tensor = planner.expanded(tensor)
     ones = np.ones(tensor.features, "float32")
-    scale = ones if layer.gamma is None else weight(layer.gamma)
-    shift = np.zeros_like(ones) if layer.beta is None else weight(layer.beta)
-    planner.plan.steps.append(steps.Normalize(tensor.buffer, scale, shift, float(layer.epsilon)))
+    scale = ones if gamma is None else weight(gamma)
+    shift = np.zeros_like(ones) if beta is None else weight(beta)
+    planner.plan.steps.append(
+        steps.Normalize(tensor.buffer, scale, shift, float(layer.epsilon), centred)
+    )
     return tensor

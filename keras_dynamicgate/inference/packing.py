@@ -181,7 +181,7 @@ class _Packer:
         row[op.WIDTH] = len(step.scale)
 
     def _normalize(self, row, step):
-        row[op.PARAMETERS] = self.keep([step.epsilon], step.scale, step.shift)
+        row[op.PARAMETERS] = self.keep([step.epsilon, step.centred], step.scale, step.shift)
         row[op.WIDTH] = len(step.scale)
 
     def _activate(self, row, step):

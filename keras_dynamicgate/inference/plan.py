@@ -10,12 +10,14 @@ from keras_dynamicgate.inference import gate_steps, layer_steps, steps
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs import graph
 
 REMEDY = (
     "The engine runs chains of Dense, DynamicGate, DynamicGateDense, DynamicGateMLP, activation, "
-    "BatchNormalization, LayerNormalization, Rescaling, Dropout and Flatten layers. Run this "
-    "model with `model.predict`, or give the engine a model of the part that is such a chain"
+    "BatchNormalization, LayerNormalization, RMSNormalization, Normalization, Rescaling, Dropout "
+    "and Flatten layers. Run this model with `model.predict`, or give the engine a model of the "
+    "part that is such a chain"
 )
 
 
@@ -53,20 +55,35 @@ def make_plan(model):
         ValueError: If the model is no chain of known layers or has no input-dependent gate.
     """
     network = graph.functional(model)
+    _check_gates(model)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise ValueError(
             f"Model {model.name!r} must have one input and one output. {REMEDY}. Received: "
             f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
         )
     planner = Planner(tuple(network.inputs[0].shape)[1:])
-    tensor = planner.follow(model, None)
-    if not planner.plan.masks:
+    return planner.finish(planner.follow(model, None))
+
+
+def _check_gates(model):
+    """Raise a `ValueError` unless a model has an input-dependent gate, whatever else is in it."""
+    gates = [layer.gate for layer in gated_layers(model)]
+    if not gates:
+        raise ValueError(
+            f"Model {model.name!r} has no gates, so there is nothing to skip. Run it with "
+            "`model.predict`, or give it gates with `keras_dynamicgate.gate_model(model)`."
+        )
+    if not any(gate.input_dependent for gate in gates):
         raise ValueError(
             f"Model {model.name!r} has no input-dependent gates, so there is nothing to decide for "
             "each sample. Static gates are removed for good by `keras_dynamicgate.compact(model)`, "
-            "which gives a smaller, ordinary Keras model"
+            "which gives a smaller, ordinary Keras model."
         )
-    return planner.finish(tensor)
+
+
+def _called(operation):
+    kind = "Layer" if isinstance(operation, keras.layers.Layer) else "Operation"
+    return f"{kind} {operation.name!r} ({type(operation).__name__})"
 
 
 class Planner:
@@ -78,7 +95,7 @@ class Planner:
         # features that static gates close behind it are left where they are.
         self.shape = input_shape
         self.take = None
-        self.affine = None
+        self.affines = []
 
     def follow(self, model, tensor):
         """Add the steps of a model, and of models inside it; give its output tensor."""
@@ -86,10 +103,16 @@ class Planner:
 
         def visit(operation, node, args, kwargs):
             if len(node.input_tensors) != 1 or uses[id(node.input_tensors[0])] != 1:
+                raise ValueError(f"{_called(operation)} joins or shares branches. {REMEDY}.")
+            if not isinstance(operation, keras.layers.Layer):
                 raise ValueError(
-                    f"Layer {operation.name!r} ({type(operation).__name__}) joins or shares "
-                    f"branches. {REMEDY}."
+                    f"{_called(operation)} is no layer, and the engine runs layers alone. Put one "
+                    f"in its place, such as `Rescaling` or `Activation`. {REMEDY}."
                 )
+            # Keras writes down `training=False` and `mask=None`, which say nothing.
+            further = [each for each in kwargs.values() if each is not None and each is not False]
+            if len(args) != 1 or further:
+                raise layer_steps.cannot_run(operation, " with arguments besides its input")
             if isinstance(operation, keras.Model):
                 return [self.follow(operation, args[0])]
             return [self.add_layer(operation, args[0])]
@@ -101,9 +124,9 @@ class Planner:
         layer_steps.check_precision(layer)
         if layer_steps.is_identity(layer):
             return tensor
-        if isinstance(layer, keras.layers.Flatten):
+        if type(layer) is keras.layers.Flatten:
             return self.flatten(layer, tensor)
-        if tensor is None and type(layer) is keras.layers.Rescaling:
+        if tensor is None and type(layer) in layer_steps.AFFINE_TYPES:
             return self.rescale_input(layer)
         if isinstance(layer, DynamicGate):
             return gate_steps.add_gate(self, layer, tensor)
@@ -128,16 +151,17 @@ class Planner:
         positions = self.shape[:-1]
         buffer = self.buffer(layout.width, positions)
         self.plan.steps.append(steps.Load(buffer, features, self.take))
-        if self.affine is not None:
-            self.plan.steps.append(steps.Affine(buffer, *map(layout.rows_of, self.affine)))
+        for pair in self.affines:
+            self.plan.steps.append(steps.Affine(buffer, *map(layout.rows_of, pair)))
         return Tensor(buffer, layout, None, positions)
 
     def rescale_input(self, layer):
-        """Add a `Rescaling` of the input to those before it."""
-        scale, shift = layer_steps.per_feature(self.shape[-1], layer.scale, layer.offset)
-        if self.affine is not None:
-            scale, shift = scale * self.affine[0], scale * self.affine[1] + shift
-        self.affine = (scale, shift)
+        """Add a `Rescaling` or `Normalization` of the input to those before it."""
+        pairs = layer_steps.affines(layer, self.shape[-1])
+        if len(pairs) == 1 and self.affines:
+            ((scale, shift),), (scale_before, shift_before) = pairs, self.affines.pop()
+            pairs = [(scale * scale_before, scale * shift_before + shift)]
+        self.affines += pairs
 
     def buffer(self, width, positions):
         """Add a buffer and give its index."""
@@ -190,6 +214,7 @@ class Planner:
         tensor = self.opened(tensor)
         if tensor.layout.is_in_order and positions == 1:
             return tensor
+        self.plan.positions = max(self.plan.positions, positions)
         features = tensor.features * positions
         kept = () if positions > 1 else tensor.positions
         target = self.buffer(features, kept)
@@ -207,6 +232,8 @@ class Planner:
                 f"fixed sizes. Received: input_shape={self.plan.input_shape}"
             )
         count = int(np.prod(positions, dtype=int))
+        if count > 1 and layer.data_format == "channels_first":
+            raise layer_steps.cannot_run(layer, ' with `data_format="channels_first"`')
         if tensor is not None:
             if count > 1:
                 return self.expanded(tensor, count)
@@ -215,8 +242,7 @@ class Planner:
             keep = np.zeros((count, self.shape[-1]), bool)
             keep[:, self.take] = True
             self.take = np.flatnonzero(keep)
-        if self.affine is not None:
-            self.affine = tuple(np.tile(each, count) for each in self.affine)
+        self.affines = [tuple(np.tile(each, count) for each in pair) for pair in self.affines]
         self.shape = (count * self.shape[-1],)
         return None
 

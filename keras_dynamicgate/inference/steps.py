@@ -157,12 +157,13 @@ class Affine(Step):
 
 @dataclasses.dataclass
 class Normalize(Step):
-    """Layer normalization of each row of `target`."""
+    """Layer normalization of each row of `target`; RMS normalization if it is not `centred`."""
 
     target: int
     scale: np.ndarray
     shift: np.ndarray
     epsilon: float
+    centred: bool
 
 
 @dataclasses.dataclass
@@ -217,6 +218,8 @@ class Plan:
         input_shape: Shape of one sample; `None` for an axis of any size.
         output_features: Integer, the size of the last axis of the output.
         output_per_position: Whether the output has the positions of the input.
+        positions: Integer, the rows that become one where a `Flatten` joins them. Without one
+            every row is computed by itself, and this is 1 for sequences of any length.
     """
 
     input_shape: tuple
@@ -225,3 +228,4 @@ class Plan:
     masks: list = dataclasses.field(default_factory=list)
     output_features: int = 0
     output_per_position: bool = False
+    positions: int = 1

@@ -19,12 +19,12 @@ class Workspace:
     Args:
         program: The `Program` to run.
         samples: Integer, the samples of a call; a power of two up to `CHUNK_ROWS` rows is kept.
-        positions: Integer, the rows of one sample where the network works on sequences.
         threads: Integer, the number of workers.
     """
 
-    def __init__(self, program, samples, positions, threads):
+    def __init__(self, program, samples, threads):
         self._program = program  # kernels know its arrays by their addresses only
+        positions = program.plan.positions
         self._most = max(1, CHUNK_ROWS // positions)
         self._samples = min(1 << max(0, samples - 1).bit_length(), self._most)
         self._positions, self._threads = positions, threads

@@ -35,3 +35,11 @@ def test_wrong_options_are_refused(options, capsys):
         main(["benchmark", "model.keras", "--data", "x.npy", *options])
     assert exit.value.code == 2
     assert "must be a positive integer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-1", "a", "nan", "inf"])
+def test_seconds_that_cannot_pass_are_refused(seconds, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["benchmark", "model.keras", "--data", "x.npy", "--seconds", seconds])
+    assert exit.value.code == 2
+    assert f"must be a number of at least 0, not '{seconds}'" in capsys.readouterr().err

@@ -27,28 +27,59 @@ assert "keras_dynamicgate" not in sys.modules
 """
 
 
-@pytest.fixture
-def small():
-    """A compacted model with a take, a folded constant, a removed unit and one that stays."""
+def chain():
+    """A model with a take, a folded constant, a removed unit and one that stays."""
     start = keras.Input((6,), name="x")
     hidden = kdg.DynamicGate()(start)
     hidden = kdg.DynamicGateDense(8, "sigmoid", gate="static", block_size=2)(hidden)
     branch = kdg.DynamicGateDense(8, "relu", gate="static", block_size=2)(hidden)
     hidden = layers.BatchNormalization()(layers.Add()([hidden, branch]))
     model = keras.Model(start, layers.Dense(3)(hidden))
+    return compacted(model, [1, 1, 0, 0, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1])
+
+
+def sequence():
+    """A model that takes features of every position of a sequence."""
+    gated = kdg.DynamicGateDense(4, "relu", gate="static", block_size=2)
+    stack = [layers.Rescaling(0.5), kdg.DynamicGate(), gated, layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((3, 4), name="x"), *stack])
+    return compacted(model, [1, 0, 0, 1], [0, 1])
+
+
+def image():
+    """A model that takes channels of an image and removes channels of a convolution."""
+    gated = kdg.DynamicGateConv2D(4, 2, activation="relu", gate="static", block_size=1)
+    stack = [kdg.DynamicGate(), gated, layers.MaxPooling2D(), layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((5, 5, 3), name="x"), *stack])
+    return compacted(model, [1, 0, 1], [1, 0, 0, 1])
+
+
+def compacted(model, *masks):
+    """Set the gates of a model with random weights and compact it."""
     rng = np.random.default_rng(1)
     for weight in model.trainable_weights:
         weight.assign(rng.normal(size=weight.shape))
     gates = [layer for layer in model.layers if getattr(layer, "gate", None) is not None]
-    for layer, is_open in zip(gates, ([1, 1, 0, 0, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]), strict=True):
+    for layer, is_open in zip(gates, masks, strict=True):
         layer.gate.network.scaled_bias.assign(np.array(is_open) - 0.5)
     small = compact(model)
-    np.testing.assert_allclose(run(small), run(model), atol=1e-5)
+    x = inputs_of(model)
+    np.testing.assert_allclose(run(small, x), run(model, x), atol=1e-5)
+    assert any(type(operation).__name__ == "Take" for operation in small.operations)
     return small
 
 
-def run(model):
-    return ops.convert_to_numpy(model(X, training=False))
+@pytest.fixture
+def small():
+    return chain()
+
+
+def inputs_of(model):
+    return np.random.default_rng(0).normal(size=(5, *model.input_shape[1:])).astype("float32")
+
+
+def run(model, x=X):
+    return ops.convert_to_numpy(model(x, training=False))
 
 
 def test_a_saved_model_loads_without_this_package(small, tmp_path):
@@ -92,6 +123,10 @@ def test_quantized_layers_stay_as_they_are(gate):
     np.testing.assert_allclose(run(small), run(model), atol=1e-5)
 
 
+@pytest.mark.parametrize("build", [chain, sequence, image])
 @pytest.mark.parametrize("name", exports.FORMATS)
-def test_exports_give_the_same_outputs(name, small, tmp_path):
-    np.testing.assert_allclose(exports.outputs(name, small, tmp_path, X), run(small), atol=1e-5)
+def test_exports_give_the_same_outputs(name, build, tmp_path):
+    small = build()
+    x = inputs_of(small)
+    expected = run(small, x)
+    np.testing.assert_allclose(exports.outputs(name, small, tmp_path, x), expected, atol=1e-5)

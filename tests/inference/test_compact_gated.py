@@ -77,6 +77,17 @@ def test_hidden_blocks_of_an_mlp_that_never_open_go(gated_linear):
     np.testing.assert_allclose(run(small), run(model), atol=1e-5)
 
 
+def test_the_loras_of_an_mlp_are_merged():
+    layer = kdg.DynamicGateMLP(6, 3, gate="linear", block_size=2, lora_rank=1)
+    model = gated_model(layer)
+    for dense in layer.dense_layers:
+        # Otherwise 0, so that a LoRA changes nothing at first.
+        dense.lora_kernel_b.assign(np.ones(dense.lora_kernel_b.shape))
+    small = compact(model, X)
+    assert [dense.lora_rank for dense in small.layers[1].dense_layers] == [None, None]
+    np.testing.assert_allclose(run(small), run(model), atol=1e-5)
+
+
 @pytest.mark.parametrize("choice", [{"top_k": 2}, {"min_open": 0.5}])
 def test_gates_that_compete_still_do(choice):
     layer = kdg.DynamicGateDense(8, gate="linear", block_size=2, **choice)

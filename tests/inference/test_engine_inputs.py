@@ -67,6 +67,29 @@ def test_lists_and_tensors_are_taken(engine, x):
     assert np.array_equal(engine.predict(keras.ops.array(x)), engine.predict(x))
 
 
+def test_tensors_that_require_a_gradient_or_are_bfloat16_are_taken(engine):
+    torch = pytest.importorskip("torch")
+    x = np.eye(2, 64, dtype="float32")
+    expected = engine.predict(x)
+    assert np.array_equal(engine.predict(torch.tensor(x, requires_grad=True)), expected)
+    assert np.array_equal(engine.predict(torch.tensor(x, dtype=torch.bfloat16)), expected)
+    assert np.array_equal(engine.predict(torch.tensor(x, dtype=torch.int32)), expected)
+    with pytest.raises(ValueError, match="real numbers. Received: dtype=complex64"):
+        engine.predict(torch.tensor(x, dtype=torch.complex64))
+
+
+def test_what_fails_to_become_an_array_is_refused(engine):
+    class Broken:
+        def __array__(self, *args, **kwargs):
+            raise RuntimeError("no")
+
+        def __repr__(self):
+            return "broken"
+
+    with pytest.raises(ValueError, match="`x` must be an array of numbers. Received: x=broken"):
+        engine.predict(Broken())
+
+
 @pytest.mark.parametrize("shape", [(64,), (2, 63), (2, 1, 64)])
 def test_a_wrong_shape_is_refused(engine, shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, 64\). Received: x.shape="):
@@ -105,6 +128,12 @@ def test_the_kernel_is_chosen_by_batch_size(engine):
     assert len(engine.kernel_for(256)) == 2
 
 
+@pytest.mark.parametrize("batch_size", ["a", 0, 1.5])
+def test_a_kernel_is_for_a_positive_number_of_samples(engine, batch_size):
+    with pytest.raises(ValueError, match="Argument `batch_size` must be a positive integer"):
+        engine.kernel_for(batch_size)
+
+
 def test_both_products_of_an_mlp_are_named():
     block = kdg.DynamicGateMLP(32, 4, gate="linear", block_size=16, name="block")
     engine = InferenceEngine(keras.Sequential([keras.Input((8,)), block]), threads=1)
@@ -112,7 +141,7 @@ def test_both_products_of_an_mlp_are_named():
 
 
 def refusal(*stack, shape=(8,)):
-    with pytest.raises(ValueError, match="The engine|has no input-dependent") as error:
+    with pytest.raises(ValueError, match="The engine") as error:
         InferenceEngine(keras.Sequential([keras.Input(shape), *stack]))
     return str(error.value)
 
@@ -125,12 +154,6 @@ def test_a_layer_that_cannot_run_is_named_with_what_to_do():
     message = refusal(gated(), layers.Reshape((2, 4), name="folding"))
     assert "cannot run layer 'folding' (Reshape)" in message
     assert "`model.predict`" in message
-
-
-def test_a_model_without_dynamic_gates_is_sent_to_compact():
-    message = refusal(kdg.DynamicGateDense(8, gate="static", block_size=4))
-    assert "no input-dependent gates" in message
-    assert "compact(model)" in message
 
 
 def test_an_unknown_activation_is_refused():
@@ -232,6 +255,15 @@ def test_without_numba_it_says_that_it_is_slower(model, monkeypatch):
         engine = InferenceEngine(model)
     assert not engine.compiled
     assert set(engine.kernel_for(1).values()) == {"numpy"}
+
+
+def test_a_numba_that_cannot_be_imported_is_named_as_the_reason(model, monkeypatch, x):
+    # `None` in `sys.modules` makes an import fail.
+    monkeypatch.setitem(sys.modules, "keras_dynamicgate.inference.compiled", None)
+    with pytest.warns(UserWarning, match=r"cannot be imported \(ModuleNotFoundError: .*slower"):
+        engine = InferenceEngine(model)
+    assert not engine.compiled
+    np.testing.assert_allclose(engine.predict(x), model.predict(x, verbose=0), atol=1e-5)
 
 
 def test_numba_is_imported_only_when_an_engine_is_made():

@@ -5,5 +5,6 @@
 - `rule.py`, `*_rules.py`: what each kind of step does to closed units.
 - `liveness.py`: which units are constant, and which are needed.
 - `rebuild.py`: the smaller model.
+- `kept_gates.py`: what gates keep inside of a layer.
 - `report.py`: what went, what stayed and why.
 """

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.macs import graph
 
 
 @dataclasses.dataclass
@@ -37,16 +38,62 @@ def calibrate(model, x, batch_size):
     """Run a model on samples and note which of its gates open.
 
     Raises:
-        ValueError: If there are no samples.
+        ValueError: If there are no samples, if `x` does not hold an array of equal length for each
+            input of the model, or if it makes a gate probability NaN.
     """
-    calibration = Calibration(samples=len(keras.tree.flatten(x)[0]))
-    for _, record in record_batches(model, x, batch_size, argument="x_calibration"):
+    _check_arrays(model, x)
+    calibration = Calibration(samples=0)
+    for rows, record in record_batches(model, x, batch_size, argument="x_calibration"):
+        _check_probabilities(record, rows.start)
         calibration.add(record.masks())
+        calibration.samples = rows.stop
     return calibration
 
 
+def _check_arrays(model, x):
+    """Raise a `ValueError` unless there is an array for each input, and nothing else."""
+    arrays = keras.tree.flatten(x)
+    if not all(tuple(getattr(array, "shape", ())) for array in arrays):
+        types = ", ".join(sorted({type(array).__name__ for array in arrays}))
+        raise ValueError(
+            "Argument `x_calibration` must be an array or a list or dict of arrays, one for each "
+            f"input of the model. Received: x_calibration of {types}"
+        )
+    graph.pair_inputs(model, x, "x_calibration")
+
+
+def _check_probabilities(record, start):
+    """Raise a `ValueError` where a gate cannot tell: NaN would count as closed."""
+    for gate, probability in record.probabilities().items():
+        wrong = np.isnan(probability.reshape(len(probability), -1)).any(axis=1)
+        if wrong.any():
+            raise ValueError(
+                "Argument `x_calibration` must hold numbers for which all gates can be decided. "
+                f"Received: sample {start + int(wrong.argmax())} makes the probabilities of gate "
+                f"{gate.path!r} NaN"
+            )
+
+
+@dataclasses.dataclass
+class GateState:
+    """What the gates of a layer can do.
+
+    Attributes:
+        ever: Boolean array, the gates that may open.
+        always: Boolean array, the gates that are known to be open at all times.
+    """
+
+    ever: np.ndarray
+    always: np.ndarray
+
+    @property
+    def fixed(self):
+        """Whether each gate is always the same."""
+        return bool((self.always | ~self.ever).all())
+
+
 def gate_state(gate, calibration):
-    """Give the gates that may open, as a boolean array, and whether each is always the same.
+    """Give the `GateState` of a gate.
 
     Args:
         gate: A built `Gate`.
@@ -54,8 +101,8 @@ def gate_state(gate, calibration):
     """
     if not gate.input_dependent:
         mask = ops.convert_to_numpy(gate(np.zeros((1, 1), "float32")))
-        return mask.reshape(-1) > 0.5, True
+        is_open = mask.reshape(-1) > 0.5
+        return GateState(is_open, is_open)
     if calibration is None or gate not in calibration.ever:
-        return np.ones(gate.gates, bool), False
-    ever = calibration.ever[gate]
-    return ever, bool((calibration.always[gate] | ~ever).all())
+        return GateState(np.ones(gate.gates, bool), np.zeros(gate.gates, bool))
+    return GateState(calibration.ever[gate], calibration.always[gate])

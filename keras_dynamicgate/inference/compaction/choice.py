@@ -26,6 +26,8 @@ from keras_dynamicgate.inference.compaction.unit_rules import (
     Normalized,
     Padding,
     ParametricReLU,
+    Rescaled,
+    Standardized,
     UnitWise,
 )
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -59,6 +61,8 @@ RULES = {
     **by_name(Mapped(), "ReLU", "LeakyReLU", "ELU"),
     **by_name(ParametricReLU(), "PReLU"),
     **by_name(Normalized(), "BatchNormalization"),
+    **by_name(Rescaled(), "Rescaling"),
+    **by_name(Standardized(), "Normalization"),
     **by_name(Reshaped(), "Flatten", "Reshape"),
     **by_name(Concatenated(), "Concatenate"),
     **by_name(Merge(), "Add", "Subtract", "Average", "Maximum", "Minimum"),

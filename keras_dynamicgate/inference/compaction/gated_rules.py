@@ -59,7 +59,7 @@ class Gated(Rule):
 
     def open_gates(self, step):
         """Give the gates that the new layer has."""
-        return step.may_open
+        return step.gates.ever
 
     def shrunk_layer(self, step, layers, changes):
         """Make the new layer, still without weights."""
@@ -137,16 +137,16 @@ class GatedDense(Gated):
     size = "units"
 
     def open_gates(self, step):
-        return step.outputs[0].kept.reshape(step.may_open.size, -1).any(axis=1)
+        return step.outputs[0].kept.reshape(step.gates.ever.size, -1).any(axis=1)
 
     def keeps(self, step):
         layer, needed = step.operation, step.outputs[0].needed
         if not is_feature_wise(layer.activation):
             return [step.outputs[0].all()]
-        blocks = needed.reshape(step.may_open.size, -1).any(axis=1)
+        blocks = needed.reshape(step.gates.ever.size, -1).any(axis=1)
         if layer.gate.top_k is not None or layer.gate.min_open > 0:
             # Gates that may open compete with each other, needed or not.
-            blocks |= step.may_open
+            blocks |= step.gates.ever
         return [np.repeat(blocks, layer.block_size)]
 
     def build(self, step, args, kwargs, layers):
@@ -183,7 +183,7 @@ class GatedMLP(Gated):
     """`DynamicGateMLP`: hidden blocks go that never open, and unneeded outputs."""
 
     def open_gates(self, step):
-        return at_least_one(step.may_open)
+        return at_least_one(step.gates.ever)
 
     def keeps(self, step):
         return [step.outputs[0].needed]
@@ -191,7 +191,8 @@ class GatedMLP(Gated):
     def build(self, step, args, kwargs, layers):
         operation, kept = step.operation, step.outputs[0].kept
         hidden = np.repeat(self.open_gates(step), operation.block_size)
-        changes = {"hidden_units": int(hidden.sum()), "units": int(kept.sum())}
+        sizes = {"hidden_units": int(hidden.sum()), "units": int(kept.sum())}
+        changes = {**sizes, "lora_rank": None, "lora_alpha": None}
         layer = self.shrunk_layer(step, layers, changes)
         outputs = _call(layer, *args)
         wanted = step.wants[0]

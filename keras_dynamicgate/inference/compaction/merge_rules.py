@@ -102,7 +102,9 @@ class Reshaped(Rule):
         return [_spread(step.wants[0], step.outputs[0].width)]
 
     def stays(self, step):
-        return []
+        (slot,), (want,) = step.inputs, step.wants
+        known = _spread(step.outputs[0].known, slot.width)
+        return [(slot, slot.known & ~known & want, "the reshape puts open units in their places")]
 
     def why_unneeded(self, step):
         return None

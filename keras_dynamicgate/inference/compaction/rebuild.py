@@ -109,7 +109,10 @@ def take_features(tensor, indices):
         indices: Integer array.
     """
     indices = indices.astype("int32")
-    if len(tensor.shape) > 2:
+    _, *positions, features = tensor.shape
+    if None in positions:
         return ops.take(tensor, indices, axis=-1)
     # A look-up of rows: the only form of `take` that all backends also export to ONNX.
-    return ops.transpose(ops.take(ops.transpose(tensor), indices, axis=0))
+    rows = ops.reshape(tensor, (-1, features)) if positions else tensor
+    taken = ops.transpose(ops.take(ops.transpose(rows), indices, axis=0))
+    return ops.reshape(taken, (-1, *positions, len(indices))) if positions else taken

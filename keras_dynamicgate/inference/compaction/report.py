@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from keras_dynamicgate.inference.compaction.kept_gates import kept_by_gates
+
 
 @dataclasses.dataclass(frozen=True)
 class CompactedLayer:
@@ -19,7 +21,7 @@ class CompactedLayer:
 
 @dataclasses.dataclass(frozen=True)
 class KeptUnits:
-    """Closed or unneeded units that stay.
+    """Closed or unneeded units that stay, or gates of units that are always open.
 
     Attributes:
         layer: Name of the layer whose units they are.
@@ -161,11 +163,15 @@ def _kept(steps):
         why_unneeded = step.rule.why_unneeded(step)
         for slot in step.outputs if why_unneeded else ():
             _add(kept, step.name, slot.kept & ~slot.needed, step.name, why_unneeded)
+        for entry in kept_by_gates(step, steps.calibration):
+            _add(kept, *entry)
     for slot in steps.outputs:
         _add(kept, steps.source(slot), slot.known, "", "they are outputs of the model")
     return kept
 
 
 def _add(kept, layer, mask, because_of, reason):
-    if mask.any():
-        kept.append(KeptUnits(layer, int(mask.sum()), because_of, reason or ""))
+    entry = KeptUnits(layer, int(mask.sum()), because_of, reason or "")
+    # A layer that is called twice keeps its units once.
+    if entry.units and entry not in kept:
+        kept.append(entry)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
-from keras_dynamicgate.inference.compaction.calibration import gate_state
+from keras_dynamicgate.inference.compaction.calibration import GateState, gate_state
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
@@ -83,7 +83,7 @@ class Step:
         args: The arguments of the call, with slots in the places of tensors.
         kwargs: The keyword arguments, likewise.
         outputs: List of slots.
-        may_open: Boolean array, the gates of a gated layer that may open; `None` without gates.
+        gates: The `GateState` of a gated layer that stays gated; `None` without gates.
         rule: The `Rule` of the operation.
         wants: List of boolean arrays, the features that the step reads of each input.
     """
@@ -93,7 +93,7 @@ class Step:
     args: tuple
     kwargs: dict
     outputs: list[Slot]
-    may_open: np.ndarray | None = None
+    gates: GateState | None = None
     rule: Any = None
     wants: list[np.ndarray] = dataclasses.field(default_factory=list)
 
@@ -167,12 +167,12 @@ class Steps:
             if not slot.known.any():
                 return step.name
 
-    def add(self, operation, name, args, kwargs, outputs, may_open=None):
+    def add(self, operation, name, args, kwargs, outputs, gates=None):
         """Add a step and give its (first) output."""
         if isinstance(operation, MaskedDense):
             # Weights that are not kept are plain zeros from now on.
             operation = self._ordinary.setdefault(id(operation), operation.to_dense())
-        self.steps.append(Step(operation, name, args, kwargs, outputs, may_open))
+        self.steps.append(Step(operation, name, args, kwargs, outputs, gates))
         return outputs[0]
 
     def mask(self, layer, name, slot, is_open):
@@ -205,11 +205,11 @@ def _can_be_opened(operation, args, kwargs):
 def _dynamic_gate(steps, layer, name, slot, output):
     if layer.gate is None:
         return steps.mask(layer, name, slot, slot.all())
-    may_open, fixed = gate_state(layer.gate, steps.calibration)
-    if not fixed:
-        slot = steps.add(layer, name, (slot,), {}, [output], may_open)
-    if fixed or not may_open.all():
-        return steps.mask(layer, name, slot, np.repeat(may_open, layer.block_size))
+    gates = gate_state(layer.gate, steps.calibration)
+    if not gates.fixed:
+        slot = steps.add(layer, name, (slot,), {}, [output], gates)
+    if gates.fixed or not gates.ever.all():
+        return steps.mask(layer, name, slot, np.repeat(gates.ever, layer.block_size))
     return slot
 
 
@@ -220,20 +220,23 @@ def _gated_product(steps, layer, name, slot, output):
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         # Masks and slots are of the last axis.
         return steps.add(layer, name, (slot,), {}, [output])
-    may_open, fixed = gate_state(layer.gate, steps.calibration)
-    operation = product if fixed else layer
-    slot = steps.add(operation, name, (slot,), {}, [output], None if fixed else may_open)
-    if may_open.all():
+    gates = gate_state(layer.gate, steps.calibration)
+    if gates.fixed:
+        slot = steps.add(product, name, (slot,), {}, [output])
+    else:
+        slot = steps.add(layer, name, (slot,), {}, [output], gates)
+    if gates.ever.all():
         return slot
-    return steps.mask(layer, name, slot, np.repeat(may_open, layer.block_size))
+    return steps.mask(layer, name, slot, np.repeat(gates.ever, layer.block_size))
 
 
 def _dynamic_gate_mlp(steps, layer, name, slot, output):
-    may_open, fixed = np.ones(1, bool), True
+    is_open = np.ones(1, bool)
     if layer.gate is not None:
-        may_open, fixed = gate_state(layer.gate, steps.calibration)
-    if not fixed:
-        return steps.add(layer, name, (slot,), {}, [output], may_open)
+        gates = gate_state(layer.gate, steps.calibration)
+        if not gates.fixed:
+            return steps.add(layer, name, (slot,), {}, [output], gates)
+        is_open = gates.ever
 
     def hidden_slot():
         return Slot((*slot.shape[:-1], layer.hidden_units), layer.compute_dtype)
@@ -243,9 +246,8 @@ def _dynamic_gate_mlp(steps, layer, name, slot, output):
         linear = steps.add(layer.linear_dense, f"{name}_linear", (slot,), {}, [hidden_slot()])
         multiply = keras.layers.Multiply(dtype=layer.dtype_policy)
         hidden = steps.add(multiply, f"{name}_multiply", ([hidden, linear],), {}, [hidden_slot()])
-    if not may_open.all():
-        open_units = np.repeat(may_open, layer.block_size)
-        hidden = steps.mask(layer, name, hidden, open_units)
+    if not is_open.all():
+        hidden = steps.mask(layer, name, hidden, np.repeat(is_open, layer.block_size))
     return steps.add(layer.output_dense, name, (hidden,), {}, [output])
 
 

@@ -1,5 +1,8 @@
 """Rules of layers that keep each feature apart: what is removed before them is removed in them."""
 
+import math
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -31,7 +34,10 @@ class UnitWise(Rule):
     def stays(self, step):
         # Constants that go on as constants are the next step's matter.
         known = step.outputs[0].known
-        return [(slot, slot.known & ~known, self.reason) for slot in step.inputs]
+        return [
+            (slot, slot.known & ~known & want, self.reason)
+            for slot, want in zip(step.inputs, step.wants, strict=True)
+        ]
 
     def why_unneeded(self, step):
         return None
@@ -57,6 +63,43 @@ class Mapped(UnitWise):
         row = row.reshape((1,) * (len(slot.shape) - 1) + (-1,))
         values = ops.convert_to_numpy(step.operation(row)).astype("float64").reshape(-1)
         return [np.where(slot.known, values, np.nan)]
+
+
+class Rescaled(Mapped):
+    """`Rescaling`, whose scale and offset may differ from feature to feature."""
+
+    def refusal(self, step):
+        shapes = [np.shape(step.operation.scale), np.shape(step.operation.offset)]
+        if any(math.prod(shape) not in (1, *shape[-1:]) for shape in shapes):
+            return "it scales positions by different numbers"
+        if keras.config.image_data_format() != "channels_last" and shapes != [(), ()]:
+            return "its channels are not on the last axis"
+        return None
+
+    def build(self, step, args, kwargs, layers):
+        layer, wanted = step.operation, step.wants[0]
+        changes = {"scale": _part(layer.scale, wanted), "offset": _part(layer.offset, wanted)}
+        return layers.copy(step, changes)[0](*args, **kwargs)
+
+
+class Standardized(Mapped):
+    """`Normalization` on the last axis or as a whole: its statistics become constants."""
+
+    def refusal(self, step):
+        layer, last = step.operation, len(step.inputs[0].shape) - 1
+        on_last = {axis % (last + 1) for axis in layer.axis} <= {last}
+        return None if on_last else "it does not work on the last axis"
+
+    def build(self, step, args, kwargs, layers):
+        layer, wanted = step.operation, step.wants[0]
+        changes = {"mean": _part(layer.mean, wanted), "variance": _part(layer.variance, wanted)}
+        return layers.copy(step, changes)[0](*args, **kwargs)
+
+
+def _part(values, wanted):
+    """Give the wanted values of a parameter of a layer, a number if it is one for all features."""
+    values = ops.convert_to_numpy(values).reshape(-1)
+    return float(values[0]) if values.size == 1 else values[wanted].tolist()
 
 
 class Activation(Mapped):
@@ -123,7 +166,7 @@ class Depthwise(UnitWise):
 
     def stays(self, step):
         slot = step.inputs[0]
-        return [(slot, slot.known & (slot.constants != 0), self.reason)]
+        return [(slot, slot.known & (slot.constants != 0) & step.wants[0], self.reason)]
 
     def build(self, step, args, kwargs, layers):
         layer, _ = layers.copy(step)
