@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.conversion.regression import rank_blocks
-from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.gating.record import count_samples, record_batches
 from keras_dynamicgate.macs import graph
 
 BATCH_SIZE = 256
@@ -24,25 +24,50 @@ def check_data(model, data):
         model: A built Sequential or Functional model.
         data: The argument `calibration_data` of `gate_model`.
     """
-    for name, tensor, array in graph.pair_inputs(model, data, "calibration_data"):
-        shape = np.shape(array)
-        wanted = tuple(tensor.shape)[1:]
-        fits = len(shape) == len(wanted) + 1 and all(
-            size in (None, given) for size, given in zip(wanted, shape[1:], strict=True)
+    names = graph.functional(model).input
+    if isinstance(names, dict) and not isinstance(data, dict) and len(names) > 1:
+        raise ValueError(
+            "Argument `calibration_data` must be a dict, as the inputs of the model are, with an "
+            f"array for each of {sorted(names)}. Received: {type(data).__name__}"
         )
-        if not fits or shape[0] == 0:
-            sizes = ", ".join("any" if size is None else str(size) for size in wanted)
-            raise ValueError(
-                f"Argument `calibration_data` must have shape (samples, {sizes}) for input "
-                f"{name!r}, with at least one sample. Received: shape={shape}"
-            )
-        values = ops.convert_to_numpy(array)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            count = np.count_nonzero(~np.isfinite(values))
-            raise ValueError(
-                "Argument `calibration_data` must be finite. "
-                f"Received: {count} NaN or infinite values for input {name!r}"
-            )
+    for name, tensor, array in graph.pair_inputs(model, data, "calibration_data"):
+        _check_shape(name, tensor, array)
+        if tensor.dtype != "string":
+            _check_values(name, ops.convert_to_numpy(array))
+    count_samples(data, "calibration_data")
+
+
+def _check_shape(name, tensor, array):
+    shape = np.shape(array)
+    wanted = tuple(tensor.shape)[1:]
+    fits = len(shape) == len(wanted) + 1 and all(
+        size in (None, given) for size, given in zip(wanted, shape[1:], strict=True)
+    )
+    if not fits or shape[0] == 0:
+        sizes = ", ".join("any" if size is None else str(size) for size in wanted)
+        raise ValueError(
+            f"Argument `calibration_data` must have shape (samples, {sizes}) for input "
+            f"{name!r}, with at least one sample. Received: shape={shape}"
+        )
+
+
+def _check_values(name, values):
+    try:
+        dtype = keras.backend.standardize_dtype(values.dtype)
+    except ValueError:
+        dtype = None
+    if dtype in (None, "string"):
+        raise ValueError(
+            f"Argument `calibration_data` must hold numbers for input {name!r}. "
+            f"Received: dtype={values.dtype}"
+        )
+    # Not by the kind of the dtype, which NumPy does not know of bfloat16.
+    wrong = np.count_nonzero(~np.isfinite(values)) if "float" in dtype else 0
+    if wrong:
+        raise ValueError(
+            "Argument `calibration_data` must be finite. "
+            f"Received: {wrong} NaN or infinite values for input {name!r}"
+        )
 
 
 def start_from_data(model, layers, data):
@@ -54,7 +79,7 @@ def start_from_data(model, layers, data):
         data: Inputs as for `model.predict`.
     """
     data = keras.tree.map_structure(ops.convert_to_numpy, data)
-    batches = -(-len(keras.tree.flatten(data)[0]) // BATCH_SIZE)
+    batches = -(-count_samples(data, "calibration_data") // BATCH_SIZE)
     rows = max(1, ROWS // batches)
     heard: dict = {layer: [] for layer in layers}
 

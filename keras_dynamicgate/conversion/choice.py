@@ -1,10 +1,11 @@
 """Which layers of a model are gated, and with which gate arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import keras
 from keras import ops
 
+from keras_dynamicgate.conversion.configs import with_live_parts
 from keras_dynamicgate.conversion.survey import GATED, size
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.layers.gated_layer import resolve_block_size
@@ -34,41 +35,67 @@ def choose(candidates, layers):
         Dict from the chosen `Candidate` to its own gate arguments.
 
     Raises:
-        ValueError: If a name matches no layer or one that cannot be gated, or if settings are no
-            gate arguments.
+        ValueError: If a name or type matches no layer or one that cannot be gated, if settings are
+            no gate arguments or differ for one layer, or if `layers` is none of what it may be.
     """
     if isinstance(layers, Mapping):
-        for name, settings in layers.items():
-            _check_settings(name, settings)
-        return {
-            candidate: dict(settings)
-            for name, settings in layers.items()
-            for candidate in _named(candidates, name)
-        }
+        return _with_settings(candidates, layers)
     if layers is None:
-        layers = tuple(GATED)
-    elif callable(layers) and not isinstance(layers, type):
-        return {each: {} for each in candidates if not each.refusal and layers(each.layer)}
-    elif isinstance(layers, (str, type)):
-        layers = (layers,)
+        return {each: {} for each in candidates if _is_free(each)}
+    if callable(layers) and not isinstance(layers, type):
+        return {each: {} for each in candidates if _is_free(each) and layers(each.layer)}
     chosen = []
-    for item in layers:
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    for item in layers if several else [layers]:
         if isinstance(item, str):
             chosen += _named(candidates, item)
-        elif item in GATED:
-            chosen += [each for each in candidates if _is_of_type(each, item)]
+        elif isinstance(item, type) and item in GATED:
+            chosen += _of_type(candidates, item)
         else:
-            types = ", ".join(f"`keras.layers.{kind.__name__}`" for kind in GATED)
-            raise ValueError(
-                f"Argument `layers` must hold names of layers or the types {types}; it can also "
-                "be a function from a layer to a boolean or a dict from names to gate arguments. "
-                f"Received: layers={layers!r}"
-            )
+            raise _malformed(layers)
     return {each: {} for each in candidates if each in chosen}
 
 
-def _is_of_type(candidate, kind):
-    return type(candidate.layer) is kind and not candidate.refusal and not candidate.is_head
+def _malformed(layers):
+    types = ", ".join(f"`keras.layers.{kind.__name__}`" for kind in GATED)
+    return ValueError(
+        f"Argument `layers` must hold names of layers or the types {types}; it can also be a "
+        "function from a layer to a boolean or a dict from names to dicts of gate arguments. "
+        f"Received: layers={layers!r}"
+    )
+
+
+def _with_settings(candidates, layers):
+    """Give the settings of each candidate that a dict names."""
+    settings: dict = {}
+    for name, own in layers.items():
+        if not isinstance(name, str) or not isinstance(own, Mapping):
+            raise _malformed(layers)
+        _check_settings(name, own)
+        for candidate in _named(candidates, name):
+            if settings.setdefault(candidate, dict(own)) != dict(own):
+                raise ValueError(
+                    f"Argument `layers` must give layer {candidate.name!r} one dict of gate "
+                    f"arguments, by one of its names. Received: {settings[candidate]} and {own}"
+                )
+    return settings
+
+
+def _is_free(candidate):
+    """Tell whether a layer may get gates without being named."""
+    return not candidate.refusal and not candidate.is_head
+
+
+def _of_type(candidates, kind):
+    """List the candidates of a type that may get gates without being named."""
+    found = [each for each in candidates if type(each.layer) is kind and _is_free(each)]
+    if not found:
+        types = {each.name: type(each.layer).__name__ for each in candidates if not each.refusal}
+        raise ValueError(
+            "Argument `layers` must hold types of layers that can be gated and are not the head, "
+            f"which has to be named; these can: {types}. Received: keras.layers.{kind.__name__}"
+        )
+    return found
 
 
 def _named(candidates, name):
@@ -100,8 +127,6 @@ def _check_settings(name, settings):
 def gated_layer(candidate, settings):
     """Make the gated layer for a chosen layer, not yet built; its weights start as copies.
 
-    The initializers are then those of the copies: `restore_initializers` puts things right.
-
     Args:
         candidate: A `Candidate`.
         settings: Dict of gate arguments.
@@ -113,7 +138,7 @@ def gated_layer(candidate, settings):
     try:
         resolve_block_size(settings["block_size"], size(layer))
         # Not by `from_config`, which buries the message of an error in the whole config.
-        gated = GATED[type(layer)](**{**_config(layer), **_weights(layer), **settings})
+        gated = GATED[type(layer)](**{**_config(layer), **settings})
     except ValueError as error:
         raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
     gate = gated.gate
@@ -130,38 +155,32 @@ def gated_layer(candidate, settings):
         f"above `threshold`, {threshold}",
         lambda probability: probability > threshold,
     )
+    (product,) = gated.dense_layers
+    _start_from(product, "kernel_initializer", layer.kernel)
+    if layer.bias is not None:
+        _start_from(product, "bias_initializer", layer.bias)
     return gated
 
 
-def _weights(layer):
-    """Give initializers that copy the weights of a layer.
+def _start_from(product, name, weight):
+    """Let an initializer of a layer copy a weight, once.
 
     Weights that are assigned later would take the memory of a layer twice, and random numbers
     longer than all the rest.
     """
-    weights = {"kernel_initializer": layer.kernel, "bias_initializer": layer.bias}
-    return {
-        name: lambda shape, dtype=None, weight=weight: ops.copy(weight)
-        for name, weight in weights.items()
-        if weight is not None
-    }
+    initializer = getattr(product, name)
 
+    def copy(shape, dtype=None):
+        # Whoever asks for the config of the layer from now on gets the layer's own initializer.
+        setattr(product, name, initializer)
+        return ops.copy(weight)
 
-def restore_initializers(layer, gated):
-    """Give a gated layer the initializers of the layer that it is a copy of.
-
-    Args:
-        layer: The layer that was copied.
-        gated: The layer of `gated_layer`, built.
-    """
-    (product,) = gated.dense_layers
-    product.kernel_initializer = layer.kernel_initializer.clone()
-    product.bias_initializer = layer.bias_initializer.clone()
+    setattr(product, name, copy)
 
 
 def _config(layer):
     """Give the config of a layer in terms of the gated layer."""
-    config = layer.get_config()
+    config = with_live_parts(layer, layer.get_config())
     if isinstance(layer, keras.layers.EinsumDense):
         for name in ("equation", "output_shape", "bias_axes", "gptq_unpacked_column_size"):
             config.pop(name, None)

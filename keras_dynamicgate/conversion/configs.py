@@ -1,7 +1,9 @@
 """Configs of layers, also of those that cannot give theirs."""
 
+import copy
 import functools
 import inspect
+import types
 
 import keras
 
@@ -27,6 +29,50 @@ def complete_config(layer):
             value = getattr(layer, argument.name)
             config[argument.name] = keras.saving.serialize_keras_object(value)
         return config
+
+
+def with_live_parts(layer, config):
+    """Put functions and objects that are not registered with Keras into the config of a layer.
+
+    The layer can then be copied by its config, although it could not be loaded from a file.
+
+    Args:
+        layer: A Keras layer.
+        config: Its config.
+
+    Returns:
+        A config with copies of such activations, initializers, regularizers and the like.
+    """
+    parts = {name: getattr(layer, name, None) for name in config}
+    return {
+        **config,
+        **{name: copy.deepcopy(part) for name, part in parts.items() if _is_unregistered(part)},
+    }
+
+
+def _is_unregistered(part):
+    if not callable(part) or isinstance(part, keras.layers.Layer):
+        return False
+    named = part if isinstance(part, types.FunctionType) else type(part)
+    return not named.__module__.startswith("keras.") and not _is_registered(
+        keras.saving.get_registered_name(named)
+    )
+
+
+def _is_registered(name):
+    return keras.saving.get_registered_object(name) is not None
+
+
+def unregistered(config):
+    """List the names in a config under which Keras finds no function or class."""
+    if isinstance(config, (list, tuple)):
+        return [name for each in config for name in unregistered(each)]
+    if not isinstance(config, dict):
+        return []
+    is_function = config.get("class_name") == "function"
+    name = config.get("config" if is_function else "registered_name")
+    found = [name] if isinstance(name, str) and not _is_registered(name) else []
+    return found + [name for each in config.values() for name in unregistered(each)]
 
 
 def with_complete_config(layer):

@@ -5,11 +5,16 @@ import tempfile
 import keras
 from keras import ops
 
-from keras_dynamicgate.conversion.choice import restore_initializers
-from keras_dynamicgate.conversion.configs import complete_config, with_complete_config
+from keras_dynamicgate.conversion.configs import (
+    complete_config,
+    unregistered,
+    with_complete_config,
+    with_live_parts,
+)
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.conversion.inside import is_composite
 from keras_dynamicgate.conversion.places import find_places
+from keras_dynamicgate.layers.gated_layer import GatedLayer
 from keras_dynamicgate.macs import graph
 
 
@@ -38,14 +43,14 @@ class ModelCopy:
         new = self._copy_model(model)
         pairs = [pair for layers in self._layers.values() for pair in self._pairs(*layers)]
         for old, other in pairs:
-            if id(old) in self._replacements:
-                restore_initializers(old, other)
-            else:
+            if id(old) not in self._replacements:
                 copy_state(old, other)
         # A frozen model freezes all that is in it, so the models come first, the outer ones last.
         for old, other in (*reversed(self._models.values()), *self._layers.values(), *pairs):
             if other.trainable != old.trainable:
                 other.trainable = old.trainable
+        for old, other in pairs:
+            _copy_trainable(old, other)
         return new
 
     def _pairs(self, old, new):
@@ -127,7 +132,8 @@ class ModelCopy:
         if place.model is not None:
             return self._copy_model(place.model)
         new = self._replacements[id(place.layer)]
-        new.build_from_config(place.layer.get_build_config())
+        if not new.built:  # as it is where another composite layer holds it, too
+            new.build_from_config(place.layer.get_build_config())
         return new
 
 
@@ -135,26 +141,54 @@ def _copy_input(tensor):
     return keras.layers.InputLayer.from_config(tensor._keras_history.operation.get_config())
 
 
+def _copy_lambda(layer):
+    # Its own config may hold code, which Keras takes for a danger.
+    config = keras.layers.Layer.get_config(layer)
+    options = {"output_shape": layer._output_shape, "mask": layer.mask}
+    return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
+
+
 def _copy_layer(layer):
     """Copy a layer without its weights."""
     if isinstance(layer, keras.layers.Lambda):
-        # Its config may hold code, which Keras takes for a danger.
-        config = keras.layers.Layer.get_config(layer)
-        options = {"output_shape": layer._output_shape, "mask": layer.mask}
-        return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
+        return _copy_lambda(layer)
+    config: dict = {}
     try:
-        new = type(layer).from_config(complete_config(layer))
-    except (AttributeError, NotImplementedError, TypeError) as error:
-        raise ValueError(
-            f"Layer {layer.name!r} ({type(layer).__name__}) cannot be copied. Give its class a "
-            "method `get_config` that returns all constructor arguments. "
-            f"Received: {type(error).__name__}: {error}"
-        ) from error
+        config = complete_config(layer)
+        new = type(layer).from_config(with_live_parts(layer, config))
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        raise _no_copy(layer, unregistered(config), error) from error
     to_build = not new.built and type(layer).build is not keras.layers.Layer.build
     if to_build and layer.weights and layer.get_build_config():
         # It may hold what the config does not, such as the quantization of layers inside.
         new.build_from_config(layer.get_build_config())
     return with_complete_config(new)
+
+
+def _no_copy(layer, names, error):
+    """Make the error for a layer whose config does not lead to a copy."""
+    subject = f"Layer {layer.name!r} ({type(layer).__name__}) cannot be copied"
+    if names:
+        return ValueError(
+            f"{subject}: Keras must know each function and class in its config by its name. Put "
+            "`@keras.saving.register_keras_serializable()` in front of them. "
+            f"Received: {', '.join(names)}"
+        )
+    return ValueError(
+        f"{subject}. Give its class a method `get_config` that returns all constructor arguments. "
+        f"Received: {type(error).__name__}: {error}"
+    )
+
+
+def _copy_trainable(layer, new):
+    """Freeze the weights of a copy that are frozen one by one."""
+    if isinstance(new, GatedLayer) and not isinstance(layer, GatedLayer):
+        (new,) = new.dense_layers
+    # The weights of a LoRA come last, and are not there where it has been merged.
+    pairs = zip(layer._trainable_variables, new._trainable_variables, strict=False)
+    for weight, other in pairs:
+        if other.trainable != weight.trainable:
+            other.trainable = weight.trainable
 
 
 def copy_state(layer, new):

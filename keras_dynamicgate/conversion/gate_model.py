@@ -35,11 +35,12 @@ def gate_model(
     units of both. What goes into attention or into a sum, as residual branches do, is not gated.
     In the copy, the block is the attribute `composite` of a layer of the same name.
 
-    Left as they are: the last layer before an output (activations aside) unless it is named,
-    layers of a single unit or with an activation across units such as softmax, quantized layers,
-    layers inside composite layers whose `call` does more than call layers and operations of
-    `keras.ops`, and models without a graph of layers. A layer that is called several times is
-    gated once and keeps its places; `count_macs` and `MacBudget` do not take such a model.
+    Left as they are: heads unless they are named, layers of a single unit or with an activation
+    across units such as softmax, quantized layers, layers inside composite layers whose `call` does
+    more than call layers and operations of `keras.ops`, and models without a graph of layers. A
+    head is a layer whose features, perhaps activated, normalised, added or joined to others, are an
+    output of the model. A layer that is called several times is gated once and keeps its places;
+    `count_macs` and `MacBudget` do not take such a model.
 
     A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
     zeros on and the next layer saves its rows as well; a `BatchNormalization` turns them into
@@ -52,8 +53,8 @@ def gate_model(
         layers: Which layers are gated: names (`"block/dense"` for a layer in an inner model or
             composite layer; `"dense"` finds it, too), types such as `keras.layers.Conv2D`, one or
             a list of them, a function from a layer to a boolean, or a dict from names to gate
-            arguments, such as `{"dense": {"gate": "static", "block_size": 16}}`. Defaults to
-            `None`: all that can be.
+            arguments, such as `{"dense": {"gate": "static", "block_size": 16}}`. Types and
+            functions leave heads alone. Defaults to `None`: all that can be.
         gate: Gate network as in `DynamicGateDense`. One of your own keeps the start it gives
             itself. Defaults to `"low_rank"`.
         block_size: Integer that divides the units of each gated layer, or `"auto"`. Defaults to
@@ -68,11 +69,14 @@ def gate_model(
             that reads the inputs of the model. Defaults to `False`.
 
     Returns:
-        A Sequential or Functional model, not compiled, that shares nothing with the original.
+        A Sequential or Functional model, not compiled, that shares nothing with the original. It
+        is a plain one also where the original is of a class of its own, such as a task model of
+        `keras_hub`: what that adds, such as `train_step` or `generate`, is not copied.
 
     Raises:
         ValueError: If the model is not built, is subclassed or has no layer to gate, if `layers`
-            matches nothing, or if an argument or `calibration_data` does not fit the model.
+            is malformed or matches nothing, if a layer cannot be copied, or if an argument or
+            `calibration_data` does not fit the model.
 
     Examples:
         >>> model = keras.Sequential([

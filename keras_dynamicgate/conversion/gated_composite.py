@@ -3,7 +3,8 @@
 import keras
 
 from keras_dynamicgate.conversion.configs import with_complete_config
-from keras_dynamicgate.conversion.places import exchange, layer_at
+from keras_dynamicgate.conversion.places import addresses, exchange, layer_at
+from keras_dynamicgate.layers import quantized
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -40,6 +41,7 @@ class GatedComposite(keras.layers.Layer):
         for path, layer in gated.items():
             exchange(composite, path, layer)
         self._paths = list(gated)
+        self._quantization = {}
         # What it has not built itself is built when it is called.
         composite.built = True
         self.composite = with_complete_config(composite)
@@ -53,11 +55,19 @@ class GatedComposite(keras.layers.Layer):
             path: keras.saving.serialize_keras_object(layer_at(self.composite, path))
             for path in self._paths
         }
-        return {**super().get_config(), "composite": composite, "gated": gated}
+        config = {**super().get_config(), "composite": composite, "gated": gated}
+        # The class of the composite layer makes its layers anew, as they were before quantization.
+        quantization = {
+            address: quantized.serialize(layer)
+            for address, layer in addresses(self.composite).items()
+            if layer.quantization_mode is not None
+        }
+        return {**config, "quantization": quantization} if quantization else config
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        quantization = config.pop("quantization", {})
         composite = keras.saving.deserialize_keras_object(config.pop("composite"))
         # Without the scope, the weights of all blocks of a model would have the same paths.
         with keras.name_scope(config["name"]):
@@ -65,4 +75,19 @@ class GatedComposite(keras.layers.Layer):
                 path: keras.saving.deserialize_keras_object(layer)
                 for path, layer in config.pop("gated").items()
             }
-        return cls(composite, gated, **config)
+        layer = cls(composite, gated, **config)
+        layer._quantization = quantization
+        layer._restore_quantization()
+        return layer
+
+    def load_own_variables(self, store):
+        # Layers that others make when they are built, as attention does, are there by now.
+        self._restore_quantization()
+        super().load_own_variables(store)
+
+    def _restore_quantization(self):
+        """Quantize the layers that were quantized when this layer was saved, as far as they are."""
+        found = addresses(self.composite) if self._quantization else {}
+        for address, how in self._quantization.items():
+            if address in found and found[address].quantization_mode is None:
+                quantized.restore(found[address], how)

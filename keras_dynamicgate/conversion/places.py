@@ -1,6 +1,7 @@
 """Where a composite layer holds the layers inside it, and others in their places."""
 
 import dataclasses
+from collections import Counter
 
 import keras
 
@@ -64,6 +65,28 @@ def find_places(composite):
     return list(found.values())
 
 
+def addresses(composite):
+    """Give all layers inside a layer by strings that mean the same layers in a new one of its kind.
+
+    Names do not: Keras numbers those that nobody gives.
+
+    Args:
+        composite: A Keras layer that is no model.
+
+    Returns:
+        Dict from `path`, with a number for a layer in a Sequential or Functional model, to layer.
+    """
+    found: dict[str, keras.layers.Layer] = {}
+    numbers: Counter[str] = Counter()
+    for place in find_places(composite):
+        address = place.path
+        if place.model is not None:
+            address = f"{place.path}:{numbers[place.path]}"
+            numbers[place.path] += 1
+        found[address] = place.layer
+    return found
+
+
 def layer_at(composite, path):
     """Give the layer or model at a path inside a composite layer.
 
@@ -109,7 +132,8 @@ def _slots(holder):
     """List the places where a layer itself holds layers: step, container, key and layer."""
     attributes = {**vars(holder), **vars(holder).get("_modules", {})}  # PyTorch's own place
     for name, value in attributes.items():
-        if name in _OF_EVERY_LAYER or name.startswith("_self_"):  # TensorFlow's own place
+        # TensorFlow's own places begin so; `_self_attention_layer` is a name that authors give.
+        if name in _OF_EVERY_LAYER or name.startswith("_self_unconditional_"):
             continue
         if isinstance(value, keras.layers.Layer):
             yield name, holder, name, value

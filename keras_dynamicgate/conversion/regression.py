@@ -33,7 +33,9 @@ def open_all(gate):
         return
     kernel = getattr(gate.network, name)
     kernel.assign(np.zeros(kernel.shape, "float32"))
-    spread = ops.convert_to_numpy(keras.random.uniform((gate.gates,), -1.0, 1.0))
+    # A generator of its own, so that the draws of the caller's code stay what they were.
+    generator = keras.random.SeedGenerator()
+    spread = ops.convert_to_numpy(keras.random.uniform((gate.gates,), -1.0, 1.0, seed=generator))
     _set_bias(gate, _initial_logit(gate) + (1.0 - MARGIN) * _room(gate) * spread)
 
 

@@ -10,13 +10,30 @@ from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
-from keras_dynamicgate.macs import graph
+from keras_dynamicgate.macs import graph, operations, rules
+from keras_dynamicgate.macs.operations import rule_of
+from keras_dynamicgate.macs.rules import RULES
 
 GATED = {
     keras.layers.Dense: DynamicGateDense,
     keras.layers.EinsumDense: DynamicGateDense,
     keras.layers.Conv2D: DynamicGateConv2D,
 }
+
+# The rules of layers and operations that multiply and add up features, unlike a depthwise
+# convolution, which keeps each channel apart.
+PRODUCTS = frozenset(
+    {
+        rules.dense,
+        rules.einsum_dense,
+        rules.convolution,
+        rules.separable_convolution,
+        rules.attention,
+        operations.matrix_product,
+        operations.einsum,
+        operations.attention,
+    }
+)
 
 # One contracted axis, the last, and one new one in its place: what `Dense` does.
 FEED_FORWARD = re.compile(r"(\.\.\.|[a-zA-Z]+)([a-zA-Z]),\2([a-zA-Z])->\1\3")
@@ -32,7 +49,8 @@ class Candidate:
         layer: The Keras layer.
         refusal: String, the reason why it cannot be gated, or `None`.
         reads_inputs: Whether no other layer with weights lies between it and the model's inputs.
-        is_head: Whether nothing but activations lies between it and an output of the model.
+        is_head: Whether no layer that makes new features of its own lies between it and an output
+            of the model.
     """
 
     name: str
@@ -48,11 +66,11 @@ class Origin:
 
     Attributes:
         is_input: Whether only layers without weights have changed the model's inputs.
-        head: The `Candidate` whose output it is, but for activations, or `None`.
+        heads: The `Candidate`s whose features it holds, each by itself or their sums and the like.
     """
 
     is_input: bool
-    head: Candidate | None = None
+    heads: frozenset[Candidate] = frozenset()
 
 
 def survey(model):
@@ -68,8 +86,8 @@ def survey(model):
     candidates: dict[int, Candidate] = {}
     inputs = [Origin(is_input=True) for _ in graph.functional(model).inputs]
     for origin in _follow(model, inputs, candidates, prefix=""):
-        if origin.head is not None:
-            origin.head.is_head = True
+        for candidate in origin.heads:
+            candidate.is_head = True
     return list(candidates.values())
 
 
@@ -83,7 +101,7 @@ def _follow(model, inputs, candidates, prefix):
             new = Candidate(name, operation, _refusal(operation))
             candidate = candidates.setdefault(id(operation), new)
             candidate.reads_inputs &= all(origin.is_input for origin in origins)
-            return [Origin(is_input=False, head=candidate)]
+            return [Origin(is_input=False, heads=frozenset({candidate}))]
         for candidate in _inside(operation, node, name):
             candidates.setdefault(id(candidate.layer), candidate)
         return [_pass_on(operation, origins)] * len(node.outputs)
@@ -113,12 +131,23 @@ def _inside(operation, node, name):
 
 def _pass_on(operation, origins):
     """Give the origin of what an operation that cannot be gated makes of its inputs."""
-    if isinstance(operation, keras.layers.Normalization):
-        return origins[0]
-    if getattr(operation, "weights", None):
-        return Origin(is_input=False)
-    head = origins[0].head if len(origins) == 1 else None
-    return Origin(all(origin.is_input for origin in origins), head)
+    weighted = bool(getattr(operation, "weights", None))
+    is_input = all(origin.is_input for origin in origins) and (
+        not weighted or isinstance(operation, keras.layers.Normalization)
+    )
+    if _contracts(operation, origins):
+        return Origin(is_input)
+    return Origin(is_input, frozenset().union(*(origin.heads for origin in origins)))
+
+
+def _contracts(operation, origins):
+    """Tell whether an operation makes new features, each of many of its inputs."""
+    rule = RULES.get(type(operation)) or rule_of(operation)
+    if rule is not None:
+        return rule in PRODUCTS
+    # Such as `Dot`, or a layer of another package: what mixes features has a kernel.
+    kernels = [weight for weight in getattr(operation, "weights", ()) if len(weight.shape) > 1]
+    return len(origins) > 1 or bool(kernels)
 
 
 def size(layer):

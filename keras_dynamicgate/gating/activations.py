@@ -33,6 +33,9 @@ FEATURE_WISE = (
     "sparse_sigmoid",
 )
 
+# Layers without weights that may be activations of other layers.
+ACTIVATION_LAYERS = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)
+
 # Operations of `keras.ops` that map numbers one by one; Keras keeps their classes private.
 ELEMENT_WISE = frozenset(
     """
@@ -48,11 +51,14 @@ ELEMENT_WISE = frozenset(
 def is_feature_wise(activation):
     """Tell whether an activation maps each number by itself, and all numbers alike.
 
-    That is known of Keras's own activations. Any other function must be made of operations of
-    `keras.ops` that do so, since it may otherwise mix units, as softmax does.
+    That is known of Keras's own activations, among them the layers `ReLU`, `LeakyReLU`, `ELU` and
+    `Activation`. Any other function must be made of operations of `keras.ops` that do so, since it
+    may otherwise mix units, as softmax does.
     """
-    if activation is None:
+    if activation is None or type(activation) in ACTIVATION_LAYERS:
         return True
+    if type(activation) is keras.layers.Activation:
+        return is_feature_wise(activation.activation)
     name = getattr(activation, "__name__", "")
     if getattr(keras.activations, name, None) is activation:
         return name in FEATURE_WISE

@@ -8,6 +8,7 @@ from keras import ops
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
 from keras_dynamicgate.gating.openness import PooledOpen
+from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
 
@@ -208,7 +209,7 @@ class DynamicGateConv2D(GatedLayer):
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
 
     def build(self, input_shape):
-        self.conv.build(input_shape)
+        lora.build(self.conv, input_shape)
         channels = input_shape[self.channel_axis]
         sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]
         known = math.prod(size or 1 for size in sizes)

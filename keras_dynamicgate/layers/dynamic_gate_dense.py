@@ -7,6 +7,7 @@ import keras
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 
 
@@ -190,7 +191,7 @@ class DynamicGateDense(GatedLayer):
 
     def build(self, input_shape):
         if not self.dense.built:
-            self.dense.build(input_shape)
+            lora.build(self.dense, input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 

@@ -6,7 +6,7 @@ from keras import ops
 from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
-from keras_dynamicgate.layers import skipping
+from keras_dynamicgate.layers import lora, skipping
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 
 
@@ -44,6 +44,8 @@ class DynamicGateMLP(GatedLayer):
         activity_regularizer: Regularizer of the output.
         kernel_constraint: Constraint of the kernels.
         bias_constraint: Constraint of the biases.
+        lora_rank: Integer, the rank of a LoRA on each kernel, or a list with one for each.
+        lora_alpha: Integer, the scale of the LoRAs, or a list with one for each.
         gated_linear: Boolean, whether the hidden units are
             `activation(x @ hidden_kernel) * (x @ linear_kernel)`, as in SwiGLU.
             Defaults to `False`.
@@ -111,6 +113,8 @@ class DynamicGateMLP(GatedLayer):
         kernel_constraint=None,
         bias_constraint=None,
         *,
+        lora_rank=None,
+        lora_alpha=None,
         gated_linear=False,
         gate="low_rank",
         block_size="auto",
@@ -156,6 +160,8 @@ class DynamicGateMLP(GatedLayer):
         self.hidden_dense = _dense(hidden_units, activation, "hidden", shared)
         self.linear_dense = _dense(hidden_units, None, "linear", shared) if gated_linear else None
         self.output_dense = _dense(units, None, "output", shared)
+        lora.set_argument(self.dense_layers, "lora_rank", lora_rank)
+        lora.set_argument(self.dense_layers, "lora_alpha", lora_alpha)
         self.add_gate(hidden_units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
@@ -175,6 +181,11 @@ class DynamicGateMLP(GatedLayer):
         layers = [self.hidden_dense, self.linear_dense, self.output_dense]
         return [layer for layer in layers if layer is not None]
 
+    def enable_lora(self, rank, **kwargs):
+        """Add a LoRA to each kernel, as `keras.layers.Dense.enable_lora` does."""
+        for layer in self.dense_layers:
+            layer.enable_lora(rank, **kwargs)
+
     @property
     def hidden_units(self):
         """The number of gated hidden units."""
@@ -187,10 +198,10 @@ class DynamicGateMLP(GatedLayer):
 
     def build(self, input_shape):
         hidden_shape = (*input_shape[:-1], self.hidden_units)
-        self.hidden_dense.build(input_shape)
+        lora.build(self.hidden_dense, input_shape)
         if self.linear_dense is not None:
-            self.linear_dense.build(input_shape)
-        self.output_dense.build(hidden_shape)
+            lora.build(self.linear_dense, input_shape)
+        lora.build(self.output_dense, hidden_shape)
         width = (2 if self.gated_linear else 1) * input_shape[-1] + self.units
         self.build_gate(input_shape, self.hidden_units * width)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
@@ -245,6 +256,7 @@ class DynamicGateMLP(GatedLayer):
         return {
             **super().get_config(),
             **shared,
+            **lora.arguments(self.dense_layers),
             "hidden_units": self.hidden_units,
             "units": self.units,
             "gated_linear": self.gated_linear,

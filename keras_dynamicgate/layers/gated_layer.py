@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_dynamicgate.gating import checks, networks
 from keras_dynamicgate.gating.gate import Gate, check_arguments
+from keras_dynamicgate.layers import quantized
 
 WARN_SHARE = 0.25
 AUTO_GATES = 32
@@ -81,20 +82,29 @@ class GatedLayer(keras.layers.Layer):
         """The Keras layers inside, which quantization works on."""
         return []
 
-    def get_build_config(self):
-        # Quantization changes the policies of the inner layers after construction.
-        policies = [keras.dtype_policies.serialize(each.dtype_policy) for each in self.dense_layers]
-        return {**(super().get_build_config() or {}), "dense_dtype_policies": policies}
-
     def build_from_config(self, config):
         config = dict(config)
-        policies = config.pop("dense_dtype_policies", [])
+        # Where files of version 0.1 keep how the inner layers are quantized.
+        policies = config.pop("dense_dtype_policies", ())
         for layer, policy in zip(self.dense_layers, policies, strict=False):
             layer.dtype_policy = keras.dtype_policies.deserialize(policy)
         super().build_from_config(config)
 
     def get_config(self):
-        return {**super().get_config(), **self._gate_config}
+        config = {**super().get_config(), **self._gate_config}
+        # Quantization changes the inner layers after construction.
+        quantization = [quantized.serialize(layer) for layer in self.dense_layers]
+        return {**config, "quantization": quantization} if any(quantization) else config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        quantization = config.pop("quantization", ())
+        layer = super().from_config(config)
+        for inner, how in zip(layer.dense_layers, quantization, strict=False):
+            if how is not None and inner.quantization_mode is None:
+                quantized.restore(inner, how)
+        return layer
 
 
 def resolve_block_size(block_size, units):

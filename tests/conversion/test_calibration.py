@@ -1,4 +1,5 @@
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -126,3 +127,61 @@ def test_activations_that_are_not_finite_are_refused_with_the_name_of_the_layer(
     message = f"Layer '{network.layers[0].name}' has inputs or outputs that are not finite"
     with pytest.raises(ValueError, match=message):
         kdg.gate_model(network, calibration_data=data())
+
+
+def two_inputs():
+    one, other = keras.Input((3,), name="one"), keras.Input((3,), name="other")
+    outputs = layers.Dense(2)(layers.Dense(4)(one) - layers.Dense(4)(other))
+    return keras.Model({"one": one, "other": other}, outputs)
+
+
+def test_data_for_a_model_with_a_dict_of_inputs_are_a_dict():
+    network = two_inputs()
+    inputs = {"other": data(), "one": data()}
+    assert open_ratio(kdg.gate_model(network, calibration_data=inputs), inputs) == 1.0
+    with pytest.raises(ValueError, match=r"must be a dict.*\['one', 'other'\]. Received: list"):
+        kdg.gate_model(network, calibration_data=[data(), data()])
+
+
+def test_each_input_has_as_many_samples():
+    inputs = {"one": data(64), "other": data(32)}
+    with pytest.raises(ValueError, match="as many samples.*Received: arrays of 32, 64 samples"):
+        kdg.gate_model(two_inputs(), calibration_data=inputs)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([["1", "2", "3"]]), "must hold numbers .*Received: dtype=<U1"),
+        (np.array([[1.0, np.nan, 3.0]], object), "must hold numbers .*Received: dtype=object"),
+        (np.array([[1.0, np.nan, 3.0]], ml_dtypes.bfloat16), "must be finite. Received: 1 NaN"),
+    ],
+)
+def test_data_that_are_no_finite_numbers_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        kdg.gate_model(model(), calibration_data=values)
+
+
+def test_calibrated_gates_close_what_matters_least():
+    pytest.importorskip("sklearn")
+    digits = kdg.datasets.digits()
+    x, y = digits.train[:]
+    network = keras.Sequential(
+        [keras.Input((8, 8)), layers.Flatten(), layers.Dense(16, "relu"), layers.Dense(10)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(0.01), loss)
+    network.fit(x, y, 64, epochs=12, verbose=0)
+
+    def accuracy(calibration_data):
+        gated = kdg.gate_model(
+            network, gate="linear", block_size=1, calibration_data=calibration_data
+        )
+        inner = gated.layers[1]
+        # The price closes the half of the gates with the lower logits.
+        inner.gate.price.assign(np.median(logits(inner, x.reshape(len(x), 64))))
+        x_test, y_test = digits.test[:]
+        return np.mean(gated.predict(x_test, verbose=0).argmax(axis=1) == y_test)
+
+    calibrated, random = accuracy(x), accuracy(None)
+    assert calibrated > random + 0.1, (calibrated, random)

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -225,3 +227,90 @@ def test_a_broken_config_is_made_from_the_attributes():
     config = gated.get_layer("incomplete").get_config()["composite"]["config"]
     assert (config["name"], config["hidden"]) == ("incomplete", 32)
     assert not gated.get_layer("incomplete").supports_masking
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Residual(layers.Layer):
+    """Adds what a layer gives, and is saved with that layer in its config."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def build(self, input_shape):
+        if not self.inner.built:
+            self.inner.build(input_shape)
+
+    def call(self, x):
+        return x + self.inner(x)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        inner = keras.saving.serialize_keras_object(self.inner)
+        return {**super().get_config(), "inner": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config["inner"])
+        return cls(**{**config, "inner": inner})
+
+
+def block_model():
+    parts = [keras.Input((3, 8)), layers.Dense(32, "relu"), layers.Dense(8)]
+    return keras.Sequential(parts, name="inner")
+
+
+@pytest.mark.parametrize("inner", [block_model, lambda: FeedForward(32, name="inner")])
+def test_layers_that_serialize_the_layers_inside_are_gated(inner, tmp_path):
+    inputs = keras.Input((3, 8))
+    x = Residual(inner(), name="residual")(inputs)
+    model = scatter(keras.Model(inputs, layers.Dense(2)(x)))
+    gated = kdg.gate_model(model)
+    (layer,) = gated_layers(gated)
+    assert type(layer.dense.kernel_initializer) is keras.initializers.GlorotUniform
+    check_same(model, gated, tmp_path, X)
+
+
+def test_a_layer_that_two_composite_layers_hold_is_gated_once(tmp_path):
+    shared = FeedForward(32, name="shared")
+    inputs = keras.Input((3, 8))
+    x = Residual(shared, name="second")(Residual(shared, name="first")(inputs))
+    model = scatter(keras.Model(inputs, layers.Dense(2)(x)))
+    gated = kdg.gate_model(model)
+    assert len(gated_layers(gated)) == 1
+    np.testing.assert_allclose(run(gated, X), run(model, X), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "block", [lambda: FeedForward(32), Unbuilt, lambda: Residual(block_model())]
+)
+def test_quantized_layers_inside_survive_saving_and_cloning(block, tmp_path):
+    inputs = keras.Input((3, 8))
+    model = scatter(keras.Model(inputs, layers.Dense(2)(block()(inputs))))
+    gated = kdg.gate_model(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantize
+        gated.quantize("int8")
+    gated.save(tmp_path / "gated.keras")
+    loaded = keras.saving.load_model(tmp_path / "gated.keras")
+    np.testing.assert_array_equal(run(loaded, X), run(gated, X))
+    clone = keras.models.clone_model(gated)
+    clone.set_weights(gated.get_weights())
+    np.testing.assert_array_equal(run(clone, X), run(gated, X))
+
+
+def test_a_lora_inside_is_merged_and_its_kernel_stays_frozen():
+    inputs = keras.Input((3, 8))
+    block = FeedForward(32, name="block")
+    model = keras.Model(inputs, layers.Dense(2)(block(inputs)))
+    narrow = block.named["narrow"]
+    narrow.enable_lora(2)
+    narrow.lora_kernel_b.assign(np.ones((2, 8)))
+    gated = kdg.gate_model(model)
+    np.testing.assert_allclose(run(gated, X), run(model, X), atol=1e-5)
+    copy = gated.get_layer("block").composite.named["narrow"]
+    assert not copy.lora_enabled
+    assert not copy.kernel.trainable
+    assert copy.bias.trainable

@@ -5,6 +5,8 @@ models do without most of them:
 `pip install --no-deps keras-hub kagglehub kagglesdk==0.1.28 regex tokenizers`.
 """
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -130,3 +132,16 @@ def test_macs_of_transformers_are_what_was_worked_out_by_hand(backbone):
     }
     assert counted == MACS[type(backbone).__name__]
     assert report.not_counted == []
+
+
+def test_quantized_transformers_survive_saving(tmp_path):
+    gated = kdg.gate_model(bert())
+    x = tokens(gated)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantize
+        gated.quantize("int8")
+    assert gated_layers(gated)[0].dense.quantization_mode == "int8"
+    gated.save(tmp_path / "gated.keras")
+    loaded = keras.saving.load_model(tmp_path / "gated.keras")
+    for got, wanted in zip(outputs(loaded, x), outputs(gated, x), strict=True):
+        np.testing.assert_array_equal(got, wanted)

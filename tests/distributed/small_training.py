@@ -39,10 +39,19 @@ def build_model(estimator="threshold"):
     gates["gate"] = "linear"
     x = kdg.DynamicGateDense(16, "relu", block_size=4, **gates, usage_regularizer=penalty)(x)
     x = kdg.DynamicGate(block_size=2, **gates, usage_regularizer=keras.regularizers.L2(0.1))(x)
+    x = kdg.DynamicGateMLP(16, 8, "gelu", gated_linear=True, block_size=4, **gates)(x)
+    x = gate_a_model(keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, "relu")]), gates)(x)
     model = keras.Model(inputs, MagnitudePrunedDense(4)(x))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.03, momentum=0.5), loss)
     return model
+
+
+def gate_a_model(model, gates):
+    """Give a model with gates on its only layer."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The gate network of layer")
+        return kdg.gate_model(model, layers={model.layers[0].name: {"block_size": 2, **gates}})
 
 
 def callbacks(recorder):

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -62,3 +63,32 @@ def test_pbmc3k_example_lists_the_genes_that_are_enough(tmp_path, data_dir):
     assert finished.returncode == 0, finished.stderr
     assert "of 2,000 genes are enough for static at 0.05" in finished.stdout
     assert "MS4A1" in finished.stdout
+
+
+def test_transformer_example_compares_three_models(data_dir):
+    pytest.importorskip("librosa")
+    if keras.backend.backend() != "jax":
+        pytest.skip("takes long, so it runs in the test session of the jax backend")
+    options = ("--quick", "--data-dir", data_dir / "speech_commands")
+    finished = run_example("transformer_speech", *options)
+    assert finished.returncode == 0, finished.stderr
+    for name in ("dense", "narrow at 0.6", "gated at 0.6"):
+        assert name in finished.stdout
+    assert "MACs per sample" in finished.stdout
+
+
+def test_gate_pretrained_example_writes_a_row_for_each_model(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    finished = run_example("gate_pretrained", "--quick", "--out", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    rows = {row["model"]: row for row in json.loads((tmp_path / "results.json").read_text())}
+    assert list(rows) == [
+        "dense",
+        "gated, then trained on",
+        "gated, then trained on, distilled",
+        "gated from scratch",
+    ]
+    assert rows["dense"]["relative MACs"] == 1.0
+    assert min(row["accuracy"] for row in rows.values()) > 0.8
+    assert (tmp_path / "gates.png").exists()

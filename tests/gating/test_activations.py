@@ -20,7 +20,12 @@ from keras_dynamicgate.gating.activations import is_feature_wise
         (lambda x: x * np.array([1.0, 2.0]), False),
         (lambda x: ops.flip(x, axis=-1), False),
         (lambda x: np.tanh(np.asarray(x)), False),
-        (keras.layers.LeakyReLU(), False),
+        (keras.layers.LeakyReLU(), True),
+        (keras.layers.ReLU(max_value=6.0), True),
+        (keras.layers.ELU(), True),
+        (keras.layers.Activation("tanh"), True),
+        (keras.layers.Activation("softmax"), False),
+        (keras.layers.PReLU(), False),
     ],
 )
 def test_functions_are_feature_wise_if_all_their_operations_are(activation, expected):

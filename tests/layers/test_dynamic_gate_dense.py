@@ -200,3 +200,12 @@ def test_given_layer_without_a_gate_does_what_it_does_by_itself():
 def test_given_layer_that_cannot_be_gated_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         kdg.DynamicGateDense(4, **arguments)
+
+
+def test_scale_of_a_low_rank_adaptation_survives_a_round_trip():
+    layer = kdg.DynamicGateDense(2, gate=None)
+    layer.build((None, 3))
+    layer.enable_lora(1, lora_alpha=4)
+    clone = kdg.DynamicGateDense.from_config(layer.get_config())
+    clone.build((None, 3))
+    assert clone.dense.lora_alpha == 4

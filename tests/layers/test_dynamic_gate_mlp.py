@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from harness import check_layer
@@ -43,3 +44,53 @@ def test_gated_linear_hidden_units_are_a_product():
 def test_block_size_has_to_divide_the_hidden_units():
     with pytest.raises(ValueError, match=r"`block_size` must divide the number of units, 4"):
         kdg.DynamicGateMLP(4, 6, block_size=3)
+
+
+def test_low_rank_adaptation_adds_to_each_kernel_by_its_scale():
+    # Hidden units x (1 + 6 * 1) and x (2 + 6 * 1): a LoRA of ones on the hidden kernel, 12 / 2.
+    layer = two_units(activation="relu")
+    layer.enable_lora(2, lora_alpha=12)
+    layer.gate.network.scaled_bias.assign([1.0, 1.0])
+    layer.hidden_dense.lora_kernel_a.assign([[1.0, 0.0]])
+    layer.hidden_dense.lora_kernel_b.assign([[1.0, 1.0], [0.0, 0.0]])
+    outputs = ops.convert_to_numpy(layer(np.array([[3.0]], "float32")))
+    np.testing.assert_array_equal(outputs, [[21.0 + 24.0]])
+    assert [dense.lora_rank for dense in layer.dense_layers] == [2, 2]
+    assert not layer.hidden_dense._kernel.trainable
+
+
+def enable_all(layer):
+    layer.enable_lora(2, lora_alpha=6)
+
+
+def enable_one(layer):
+    layer.linear_dense.enable_lora(3)
+
+
+@pytest.mark.parametrize(
+    ("enable", "rank", "alpha"),
+    [(enable_all, 2, 6), (enable_one, [None, 3, None], [None, 3, None])],
+)
+def test_low_rank_adaptation_survives_saving_and_cloning(enable, rank, alpha, tmp_path):
+    layer = kdg.DynamicGateMLP(64, 6, gated_linear=True)
+    model = keras.Sequential([keras.Input((64,)), layer])
+    enable(layer)
+    assert (layer.get_config()["lora_rank"], layer.get_config()["lora_alpha"]) == (rank, alpha)
+    for weight in layer.weights:
+        if "lora" in weight.name:
+            weight.assign(np.ones(weight.shape))
+    x = np.ones((1, 64), "float32")
+    expected = ops.convert_to_numpy(model(x))
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(ops.convert_to_numpy(clone(x)), expected)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    # A file holds the merged kernel.
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(x)), expected, rtol=1e-5)
+    assert loaded.layers[0].get_config() == layer.get_config()
+
+
+def test_as_many_low_rank_adaptations_as_kernels_are_given():
+    with pytest.raises(ValueError, match=r"`lora_rank` .* a list of 2, .*lora_rank=\[1, 2, 3\]"):
+        kdg.DynamicGateMLP(64, 6, lora_rank=[1, 2, 3])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import saved_model
 
+import keras_dynamicgate as kdg
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -43,6 +45,14 @@ def test_quantized_model_survives_saving(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(outputs(loaded), outputs(model))
+
+
+def test_older_files_say_in_the_build_config_how_inner_layers_are_quantized():
+    layer = kdg.DynamicGateMLP(64, 6)
+    policy = keras.dtype_policies.serialize(keras.dtype_policies.get("int8_from_float32"))
+    layer.build_from_config({"input_shape": (None, 64), "dense_dtype_policies": [policy] * 2})
+    assert [dense.quantization_mode for dense in layer.dense_layers] == ["int8"] * 2
+    assert layer.hidden_dense._kernel.dtype == "int8"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -115,6 +115,18 @@ def test_a_clone_has_the_same_gates_and_weights_of_its_own():
     assert float(ops.convert_to_numpy(model.layers[1].gate.threshold)) == 0.5
 
 
+def test_a_clone_of_a_quantized_model_is_quantized():
+    model = gated_model()
+    config = keras.quantizers.Int8QuantizationConfig(activation_quantizer=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras names each layer that has nothing to quantize
+        model.quantize(config=config)
+    clone = keras.models.clone_model(model)
+    assert clone.layers[1].dense.quantization_mode == "int8"
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(outputs(clone), outputs(model))
+
+
 def test_tensorboard_shows_usage_and_macs_as_scalars_and_gates_as_histograms(tmp_path):
     pytest.importorskip("tensorboard")
     import tensorflow as tf
