@@ -6,6 +6,8 @@ compacted one, and beside it that of a second dense model, which shows how sure 
 """
 
 import argparse
+import json
+import pathlib
 import statistics
 
 import keras
@@ -15,8 +17,11 @@ from keras import layers
 import keras_dynamicgate as kdg
 from keras_dynamicgate.inference.benchmark import measure
 from keras_dynamicgate.inference.compact import compact
+from keras_dynamicgate.inference.runner import runner
 
 INPUTS, HIDDEN, OUTPUTS = 1024, 4096, 1024
+SHARES = (0.5, 0.25)
+BATCH_SIZES = (1, 8, 256, 1024)
 
 
 def dense_model(hidden):
@@ -35,39 +40,10 @@ def gated_model(share):
     return model
 
 
-def runner(model):
-    """Make a compiled function that runs a model and waits for the result."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(lambda x: model(x, training=False))
-    if backend == "jax":
-        import jax
-
-        weights = [weight.value for weight in model.trainable_variables]
-        others = [weight.value for weight in model.non_trainable_variables]
-        run = jax.jit(lambda x: model.stateless_call(weights, others, x, training=False)[0])
-        return lambda x: run(x).block_until_ready()
-
-    import torch
-
-    def without_gradients(x):
-        with torch.no_grad():
-            return model(x, training=False)
-
-    return without_gradients
-
-
-def main():
-    """Print a table of times and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each row of the table")
-    options = parser.parse_args()
-    heads = ("full dense", "masked", "compact", "dense at size", "compact ratio", "dense ratio")
-    print(f"{INPUTS}-{HIDDEN}-{OUTPUTS}, {keras.backend.backend()}, float32, milliseconds")
-    print("open   batch" + "".join(f"{head:>16s}" for head in heads))
-    for share in (0.5, 0.25):
+def rows(seconds):
+    """Time the models for each share of open units and each batch size."""
+    result = []
+    for share in SHARES:
         gated = gated_model(share)
         runners = {
             "full": runner(dense_model(HIDDEN)),
@@ -76,13 +52,40 @@ def main():
             "small": runner(dense_model(int(share * HIDDEN))),
             "again": runner(dense_model(int(share * HIDDEN))),
         }
-        for batch in (1, 8, 256, 1024):
-            x = np.random.default_rng(1).normal(size=(batch, INPUTS)).astype("float32")
-            times = measure(runners, [keras.ops.convert_to_tensor(x)], options.seconds)
+        for size in BATCH_SIZES:
+            x = np.random.default_rng(1).normal(size=(size, INPUTS)).astype("float32")
+            times = measure(runners, [keras.ops.convert_to_tensor(x)], seconds)
             ms = {name: 1e3 * statistics.median(each) for name, each in times.items()}
-            shown = [ms[name] for name in ("full", "masked", "compact", "small")]
-            ratios = [ms[name] / ms["small"] for name in ("compact", "again")]
-            print(f"{share:4.2f} {batch:7d}" + "".join(f"{each:16.3f}" for each in shown + ratios))
+            result.append({"open": share, "batch_size": size, "milliseconds": ms})
+    return result
+
+
+def show(rows):
+    """Print the rows as a table."""
+    print(f"{INPUTS}-{HIDDEN}-{OUTPUTS}, {keras.backend.backend()}, float32, milliseconds")
+    heads = ("full dense", "masked", "compact", "dense at size", "compact ratio", "dense ratio")
+    print("open   batch" + "".join(f"{head:>16s}" for head in heads))
+    for row in rows:
+        ms = row["milliseconds"]
+        shown = [ms[name] for name in ("full", "masked", "compact", "small")]
+        shown += [ms[name] / ms["small"] for name in ("compact", "again")]
+        cells = "".join(f"{each:16.3f}" for each in shown)
+        print(f"{row['open']:4.2f} {row['batch_size']:7d}{cells}")
+
+
+def main():
+    """Measure, print, and add what this backend gave to the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each row of the table")
+    parser.add_argument("--json", type=pathlib.Path, help="write the numbers here, too")
+    options = parser.parse_args()
+    measured = rows(options.seconds)
+    show(measured)
+    if options.json:
+        # One file holds what all backends gave.
+        kept = json.loads(options.json.read_text()) if options.json.exists() else {}
+        kept[keras.backend.backend()] = measured
+        options.json.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,26 @@ def engine():
     return markdown(heads, rows)
 
 
+def compacted():
+    """Lay out how fast a compacted block is beside a dense one of its size, on each backend."""
+    rows = [
+        [
+            backend,
+            f"{row['open']:.0%}".replace("%", " %"),
+            str(row["batch_size"]),
+            *(f"{row['milliseconds'][name]:.2f}" for name in ("full", "masked", "compact")),
+            *(
+                f"{row['milliseconds'][name] / row['milliseconds']['small']:.2f}"
+                for name in ("compact", "again")
+            ),
+        ]
+        for backend, measured in json.loads((RESULTS / "compact.json").read_text()).items()
+        for row in measured
+    ]
+    heads = ["backend", "open", "batch", "full, ms", "masked, ms", "compact, ms"]
+    return markdown([*heads, "compact / dense of its size", "two such dense"], rows)
+
+
 def trained_models():
     """Lay out how fast trained networks answer one input."""
     rows = []

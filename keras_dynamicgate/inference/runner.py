@@ -29,7 +29,18 @@ def runner(model):
 def _tensorflow(model):
     import tensorflow as tf
 
-    return tf.function(lambda x: model(x, training=False))
+    function = tf.function(lambda x: model(x, training=False))
+    traced: dict = {}
+
+    def run(x):
+        x = tf.convert_to_tensor(x)
+        key = (tuple(x.shape), x.dtype)
+        if key not in traced:
+            # By hand, since TensorFlow warns where calls of several shapes are traced one by one.
+            traced[key] = function.get_concrete_function(tf.TensorSpec(*key))
+        return traced[key](x)
+
+    return run
 
 
 def _jax(model):

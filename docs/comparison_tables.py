@@ -1,0 +1,194 @@
+"""The tables of docs/results.md, from the `results.json` of each comparison."""
+
+import functools
+import json
+import pathlib
+
+from keras_dynamicgate.datasets import PBMC3K_MARKERS
+from keras_dynamicgate.experiments.families import FAMILIES, split_name
+from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+TASKS = [
+    name
+    for name in ("mnist", "cifar10", "tiny_imagenet", "speech_commands", "pbmc3k")
+    if (RESULTS / f"{name}.json").exists()
+]
+BACKENDS = ("jax", "tensorflow", "torch")
+GATED = ("static", "dynamic", "dynamic_rigl")
+BUDGETS = (0.5, 0.3, 0.15, 0.05)
+TOLERANCE = 0.02
+
+
+@functools.cache
+def load(name):
+    """Load one result file and average its seeds."""
+    return summarise(json.loads((RESULTS / f"{name}.json").read_text())["runs"])
+
+
+def find(summary, model, target):
+    """Find the line of a model at a budget, or `None`."""
+    return next((each for each in summary if (each.model, each.target) == (model, target)), None)
+
+
+def backends():
+    """Lay out MNIST on the three backends, seed 0."""
+    rows = []
+    for backend in BACKENDS:
+        name = "mnist" if backend == "jax" else f"mnist-{backend}"
+        runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
+        summary = summarise([run for run in runs if run["seed"] == 0])
+        for model, target in [
+            ("dropout", None),
+            *((m, t) for t in (0.3, 0.15) for m in ("narrow", "static", "dynamic")),
+        ]:
+            line = find(summary, model, target)
+            budget = f"{target:g}" if target else ""
+            relative = f"{line.mean['relative_macs']:.3f}"
+            rows.append([backend, model, budget, percent(line), relative])
+    return markdown(["backend", "model", "budget", "accuracy in %", "relative MACs"], rows)
+
+
+def verdict():
+    """Set the best gated model beside the full and the narrow network, task by task."""
+    rows = []
+    for task in TASKS:
+        summary = load(task)
+        full = max(
+            (find(summary, model, None) for model in ("dense", "dropout")),
+            key=lambda line: line.mean["accuracy"],
+        )
+        for suffix in ("", "_distilled"):
+            for target in BUDGETS:
+                rows += _verdict(summary, task, full, target, suffix)
+    heads = ["data set", "budget", "full", "narrow", "best gated", "which", "relative MACs"]
+    return markdown([*heads, "over narrow", "won back", "reached"], rows)
+
+
+def _verdict(summary, task, full, target, suffix):
+    narrow = find(summary, f"narrow{suffix}", target)
+    gated = [find(summary, f"{model}{suffix}", target) for model in GATED]
+    gated = [
+        line
+        for line in gated
+        if line is not None and abs(line.mean["relative_macs"] - target) <= TOLERANCE
+    ]
+    if narrow is None or not gated:
+        return []
+    best = max(gated, key=lambda line: line.mean["accuracy"])
+    won, reached = _won_back(full, narrow, best)
+    relative = f"{best.mean['relative_macs']:.3f}" + (" *" if best.theoretical else "")
+    gain = 100 * (best.mean["accuracy"] - narrow.mean["accuracy"])
+    return [
+        [
+            task,
+            f"{target:g}",
+            percent(full),
+            percent(narrow),
+            percent(best),
+            best.model,
+            relative,
+            f"{gain:+.2f}",
+            won,
+            "yes" if reached else "no",
+        ]
+    ]
+
+
+def _won_back(full, narrow, gated):
+    """Say what share of the cost of narrowing gates win back, and whether that is enough.
+
+    Enough is half where narrowing costs more than one standard deviation of the full or the narrow
+    network, the larger of the two; elsewhere, not to be below the narrow network by more than that.
+    """
+    cost = full.mean["accuracy"] - narrow.mean["accuracy"]
+    gain = gated.mean["accuracy"] - narrow.mean["accuracy"]
+    deviation = max(narrow.deviation["accuracy"], full.deviation["accuracy"])
+    if cost > deviation:
+        return f"{gain / cost:.0%}", gain >= cost / 2
+    return "narrowing is free", gain >= -deviation
+
+
+def conditions():
+    """Say how each data set's comparison was made: networks, recipe, versions, time."""
+    rows = []
+    for name in TASKS:
+        content = json.loads((RESULTS / f"{name}.json").read_text())
+        recipe, runs, data = content["task"]["recipe"], content["runs"], content["data"]
+        seeds = {run["seed"] for run in runs}
+        made = ", ".join(f"{key} {version}" for key, version in content["versions"].items())
+        rows.append(
+            [
+                name,
+                f"{data['train']:,}",
+                f"{data['test']:,}",
+                "-".join(map(str, content["task"]["hidden"])),
+                str(recipe["epochs"]),
+                f"{recipe['peak_learning_rate']:g}",
+                str(len(seeds)),
+                str(len(runs)),
+                f"{sum(run['seconds'] for run in runs) / len(seeds) / 60:.0f}",
+                f"{made}, {content['machine']}",
+            ]
+        )
+    samples = ["data set", "training samples", "test samples"]
+    recipe = ["hidden units", "epochs", "peak learning rate"]
+    return markdown([*samples, *recipe, "seeds", "runs", "minutes a seed", "made with"], rows)
+
+
+def commands():
+    """Give the command that makes each data set's comparison."""
+    lines = []
+    for name in TASKS:
+        runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
+        models = sorted({run["model"] for run in runs}, key=_place)
+        seeds = len({run["seed"] for run in runs})
+        lines += [
+            f"keras-dynamicgate compare {name} --data-dir data/{name} --seeds {seeds} \\",
+            f"    --models {','.join(models)}",
+        ]
+    return "```\n" + "\n".join(lines) + "\n```"
+
+
+def _place(model):
+    family, distilled = split_name(model)
+    return list(FAMILIES).index(family), distilled
+
+
+def results(task):
+    """Lay out all models of a task."""
+    return markdown_table(load(task))
+
+
+def signatures(task):
+    """Lay out the signs of conditional computation, seed 0."""
+    runs = json.loads((RESULTS / f"{task}.json").read_text())["runs"]
+    runs = [run for run in runs if run["signatures"] and run["seed"] == 0]
+    names = list(runs[0]["signatures"])
+    rows = [
+        [run["model"], f"{run['target']:g}", *(f"{run['signatures'][name]:.3f}" for name in names)]
+        for run in sorted(runs, key=lambda run: (-run["target"], run["model"]))
+    ]
+    return markdown(["model", "budget", *(name.replace("_", " ") for name in names)], rows)
+
+
+def genes():
+    """List the genes that the smallest static gates leave open, seed 0."""
+    runs = json.loads((RESULTS / "pbmc3k.json").read_text())["runs"]
+    run = next(r for r in runs if (r["model"], r["target"], r["seed"]) == ("static", 0.05, 0))
+    names = sorted(run["open_features"])
+    return f"{len(names)} of 2,000 genes: " + ", ".join(names) + "."
+
+
+def markers():
+    """Say for each cell type which marker genes the smallest static gates leave open, by seed."""
+    runs = json.loads((RESULTS / "pbmc3k.json").read_text())["runs"]
+    runs = [run for run in runs if (run["model"], run["target"]) == ("static", 0.05)]
+    rows = []
+    for cell_type, genes in PBMC3K_MARKERS.items():
+        kept = [
+            f"{gene} ({sum(gene in run['open_features'] for run in runs)} of {len(runs)})"
+            for gene in genes
+        ]
+        rows.append([cell_type, ", ".join(kept)])
+    return markdown(["cell type", "marker genes (seeds in which it is open)"], rows)
