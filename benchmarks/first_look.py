@@ -3,7 +3,7 @@
     python benchmarks/first_look.py --data-dir data/cifar10
 
 Trains the full network, narrow ones and gated ones at two budgets by the recipe of the comparison
-and times them in turn within one run: dense networks by `predict_on_batch`, static gates compacted,
+and times them in turn within one run: dense networks as compiled functions, static gates compacted,
 input-dependent gates on the engine. Trained models are kept in the output folder, so that started
 again the script only measures. The figures go to `docs/results/first.json`.
 """
@@ -24,6 +24,7 @@ from kept_models import trained
 import keras_dynamicgate as kdg
 from keras_dynamicgate import experiments
 from keras_dynamicgate.inference.benchmark import measure
+from keras_dynamicgate.inference.runner import runner
 
 RESULTS = pathlib.Path(__file__).parents[1] / "docs" / "results" / "first.json"
 BUDGETS = (0.15, 0.05)
@@ -34,10 +35,10 @@ BATCH_SIZES = (1, 256)
 def fastest_way(model, family, threads):
     """Give a function of a batch that runs a model as it would be deployed, and its name."""
     if family == "static":
-        return kdg.compact(model).predict_on_batch, "compact"
+        return runner(kdg.compact(model)), "compact"
     if family == "dynamic":
         return kdg.InferenceEngine(model, threads=threads).predict, "engine"
-    return model.predict_on_batch, "dense"
+    return runner(model), "dense"
 
 
 def main():

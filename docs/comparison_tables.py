@@ -5,7 +5,7 @@ import json
 import pathlib
 
 from keras_dynamicgate.datasets import PBMC3K_MARKERS
-from keras_dynamicgate.experiments.families import FAMILIES, split_name
+from keras_dynamicgate.experiments.families import place
 from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -141,18 +141,13 @@ def commands():
     lines = []
     for name in TASKS:
         runs = json.loads((RESULTS / f"{name}.json").read_text())["runs"]
-        models = sorted({run["model"] for run in runs}, key=_place)
+        models = sorted({run["model"] for run in runs}, key=place)
         seeds = len({run["seed"] for run in runs})
         lines += [
             f"keras-dynamicgate compare {name} --data-dir data/{name} --seeds {seeds} \\",
             f"    --models {','.join(models)}",
         ]
     return "```\n" + "\n".join(lines) + "\n```"
-
-
-def _place(model):
-    family, distilled = split_name(model)
-    return list(FAMILIES).index(family), distilled
 
 
 def results(task):

@@ -73,11 +73,14 @@ def gated_block(number):
 
 def narrowed(task, dataset, macs):
     """Find the widest dense feed-forward blocks that cost no more than `macs`."""
+
+    def narrow(size):
+        return transformer(task, dataset, dense_block(size))
+
     sizes = range(4, HIDDEN + 1, 4)
-    build = lambda size: transformer(task, dataset, dense_block(size))  # noqa: E731
-    fitting = bisect.bisect(sizes, macs, key=lambda size: kdg.count_macs(build(size)).dense)
+    fitting = bisect.bisect(sizes, macs, key=lambda size: kdg.count_macs(narrow(size)).dense)
     if fitting:
-        return build(sizes[fitting - 1])
+        return narrow(sizes[fitting - 1])
     raise ValueError(f"Attention alone costs more than {macs:,.0f} MACs: give a larger --target.")
 
 

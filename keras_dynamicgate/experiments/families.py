@@ -225,3 +225,9 @@ FAMILIES = {
 def split_name(name):
     """Split the name of a model into its family and whether it is distilled."""
     return name.removesuffix(DISTILLED), name.endswith(DISTILLED)
+
+
+def place(name):
+    """Give what models are sorted by: families as listed, each before its distilled one."""
+    family, distilled = split_name(name)
+    return list(FAMILIES).index(family), distilled

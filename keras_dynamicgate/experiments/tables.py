@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from keras_dynamicgate.experiments.families import FAMILIES, split_name
+from keras_dynamicgate.experiments.families import place
 
 HEADS = (
     "model",
@@ -68,14 +68,13 @@ def summarise(runs):
     groups: dict = {}
     for run in runs:
         groups.setdefault((run["model"], run["target"]), []).append(run)
-    ordered = sorted(groups.items(), key=lambda item: _place(*item[0]))
+    ordered = sorted(groups.items(), key=lambda item: _order(*item[0]))
     return [_line(model, target, group) for (model, target), group in ordered]
 
 
-def _place(model, target):
-    """Order models without a budget first, then by budget, and the families as they are listed."""
-    family, distilled = split_name(model)
-    return (target is not None, -(target or 0.0), list(FAMILIES).index(family), distilled)
+def _order(model, target):
+    """Put models without a budget first, then large budgets before small ones."""
+    return target is not None, -(target or 0.0), place(model)
 
 
 def _line(model, target, runs):

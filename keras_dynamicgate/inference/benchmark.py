@@ -19,7 +19,7 @@ from keras_dynamicgate.macs.count import count_macs
 LEAST_ROUNDS = 3
 WARM_UP, TIMED = 0.02, 0.02  # seconds a round; shorter, caches still hold what ran before
 LEAST_CALLS = 4
-PAUSE = 0.005  # seconds; idle threads of one library spin for a while and slow down the next
+PAUSE = 0.03  # seconds; idle threads of one library (OpenBLAS: 26 ms) spin and slow down the next
 MAC_SAMPLES = 1024
 
 

@@ -1,5 +1,6 @@
 """The steps of an engine in NumPy: correct without Numba, but slower."""
 
+import copy
 import math
 
 import numpy as np
@@ -9,11 +10,11 @@ class NumpyKernels:
     """Runs a plan with NumPy, samples grouped by block, one product per block.
 
     Args:
-        plan: The `steps.Plan` to run.
+        plan: The `steps.Plan` to run; its weights are copied.
     """
 
     def __init__(self, plan):
-        self.plan = plan
+        self.plan = copy.deepcopy(plan)
 
     def weight_bytes(self):
         """Give the bytes that the weights take."""

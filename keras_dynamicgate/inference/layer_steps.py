@@ -30,12 +30,16 @@ ACROSS_UNITS = ("softmax", "log_softmax")
 DEFAULT_SLOPES = {"leaky_relu": 0.2, "elu": 1.0}
 IDENTITY_TYPES = frozenset(by_name(None, *IDENTITIES))
 AFFINE_TYPES = (layers.Rescaling, layers.Normalization)
+REMEDY = (
+    "The engine runs chains of Dense, DynamicGate, DynamicGateDense, DynamicGateMLP, activation, "
+    "BatchNormalization, LayerNormalization, RMSNormalization, Normalization, Rescaling, Dropout "
+    "and Flatten layers. Run this model with `model.predict`, or give the engine a model of the "
+    "part that is such a chain"
+)
 
 
 def cannot_run(layer, reason):
     """Make the error for a layer that an engine has no step for."""
-    from keras_dynamicgate.inference.plan import REMEDY
-
     return ValueError(
         f"The engine cannot run layer {layer.name!r} ({type(layer).__name__}){reason}. {REMEDY}."
     )
@@ -60,8 +64,13 @@ def is_identity(layer):
 
 
 def weight(variable):
-    """Give a weight as a float32 array."""
-    return np.asarray(keras.ops.convert_to_numpy(variable), "float32")
+    """Give a weight as a float32 array, which shares the weight's memory where it can."""
+    # A plain tensor of the backend: from a variable, TensorFlow and Keras make a copy.
+    value = keras.ops.stop_gradient(variable)
+    if callable(getattr(value, "detach", None)):
+        # NumPy takes no PyTorch tensor on a GPU, nor its bfloat16.
+        value = value.detach().cpu().float()
+    return np.asarray(value).astype("float32", copy=False)
 
 
 def activation_of(layer, activation):

@@ -7,18 +7,12 @@ import numpy as np
 
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.inference import gate_steps, layer_steps, steps
+from keras_dynamicgate.inference.layer_steps import REMEDY
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs import graph
-
-REMEDY = (
-    "The engine runs chains of Dense, DynamicGate, DynamicGateDense, DynamicGateMLP, activation, "
-    "BatchNormalization, LayerNormalization, RMSNormalization, Normalization, Rescaling, Dropout "
-    "and Flatten layers. Run this model with `model.predict`, or give the engine a model of the "
-    "part that is such a chain"
-)
 
 
 @dataclasses.dataclass

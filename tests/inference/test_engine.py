@@ -284,3 +284,11 @@ def test_later_training_does_not_reach_the_engine():
     engine = InferenceEngine(model, threads=1)
     model.layers[0].output_dense.bias.assign([0.0, 0.0])
     assert engine.predict([[2.0, 1.0]]).tolist() == [[13.0, 24.0]]
+
+
+@pytest.mark.filterwarnings("ignore:Numba is not installed")
+def test_later_training_does_not_reach_the_engine_without_numba(no_numba):
+    model = by_first_feature(top_k=1)
+    engine = InferenceEngine(model)
+    model.layers[0].output_dense.bias.assign([0.0, 0.0])
+    assert engine.predict([[2.0, 1.0]]).tolist() == [[13.0, 24.0]]

@@ -11,10 +11,16 @@ from keras import layers
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate.inference.engine import InferenceEngine
+from keras_dynamicgate.inference.layer_steps import weight
 
 pytest.importorskip("numba")
 # The networks are too small for gates to pay.
 pytestmark = pytest.mark.filterwarnings("ignore:The gate network of layer")
+
+
+def test_weights_are_packed_without_another_copy_of_them():
+    kernel = keras.Variable(np.ones((64, 64), "float32"))
+    assert np.shares_memory(weight(kernel), weight(kernel))
 
 
 def test_sequences_of_many_lengths_share_one_workspace():
