@@ -4,6 +4,8 @@ import functools
 import json
 import pathlib
 
+import numpy as np
+
 from keras_dynamicgate.datasets import PBMC3K_MARKERS
 from keras_dynamicgate.experiments.families import place
 from keras_dynamicgate.experiments.tables import markdown, markdown_table, percent, summarise
@@ -156,14 +158,16 @@ def results(task):
 
 
 def signatures(task):
-    """Lay out the signs of conditional computation, seed 0."""
-    runs = json.loads((RESULTS / f"{task}.json").read_text())["runs"]
-    runs = [run for run in runs if run["signatures"] and run["seed"] == 0]
-    names = list(runs[0]["signatures"])
-    rows = [
-        [run["model"], f"{run['target']:g}", *(f"{run['signatures'][name]:.3f}" for name in names)]
-        for run in sorted(runs, key=lambda run: (-run["target"], run["model"]))
-    ]
+    """Lay out the signs of conditional computation, averaged over the seeds."""
+    groups: dict = {}
+    for run in json.loads((RESULTS / f"{task}.json").read_text())["runs"]:
+        if run["signatures"]:
+            groups.setdefault((run["model"], run["target"]), []).append(run["signatures"])
+    names = list(next(iter(groups.values()))[0])
+    rows = []
+    for model, target in sorted(groups, key=lambda key: (-key[1], place(key[0]))):
+        means = [np.mean([each[name] for each in groups[model, target]]) for name in names]
+        rows.append([model, f"{target:g}", *(f"{mean:.3f}" for mean in means)])
     return markdown(["model", "budget", *(name.replace("_", " ") for name in names)], rows)
 
 
@@ -172,7 +176,8 @@ def genes():
     runs = json.loads((RESULTS / "pbmc3k.json").read_text())["runs"]
     run = next(r for r in runs if (r["model"], r["target"], r["seed"]) == ("static", 0.05, 0))
     names = sorted(run["open_features"])
-    return f"{len(names)} of 2,000 genes: " + ", ".join(names) + "."
+    summary = f"<summary>{len(names)} of 2,000 genes</summary>"
+    return f"<details>{summary}\n{', '.join(names)}.\n</details>"
 
 
 def markers():

@@ -1,6 +1,6 @@
-"""Draw the picture of README.md from the result files in docs/results.
+"""Draw the pictures of README.md and docs/results.md from the result files in docs/results.
 
-python docs/pictures.py   # writes docs/assets/accuracy.svg
+python docs/pictures.py   # writes docs/assets/accuracy.svg and docs/assets/training.svg
 """
 
 import json
@@ -12,6 +12,7 @@ from keras_dynamicgate import pictures
 from keras_dynamicgate.experiments.tables import summarise
 
 ROOT = pathlib.Path(__file__).parents[1]
+RESULTS, ASSETS = ROOT / "docs" / "results", ROOT / "docs" / "assets"
 PANELS = {
     "mnist": "MNIST",
     "cifar10": "CIFAR-10",
@@ -39,20 +40,24 @@ STYLE = {
 }
 
 
-def draw(names):
-    """Draw accuracy against relative MACs, one panel for each data set."""
-    figure = pictures.new_figure(2.6 * len(names), 2.9)
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        runs = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())["runs"]
-        _draw_panel(axes, summarise(runs), PANELS[name])
-    figure.axes[0].set_ylabel("test accuracy in %")
-    figure.supxlabel("relative MACs, gate networks counted", fontsize=9, color=INK)
+def draw(draw_panel, x_label, y_label):
+    """Draw a picture of one panel for each data set."""
+    figure = pictures.new_figure(2.6 * len(PANELS), 2.9)
+    panels = zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True)
+    for axes, (name, title) in panels:
+        draw_panel(axes, json.loads((RESULTS / f"{name}.json").read_text())["runs"])
+        axes.set_title(title, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(y_label)
+    figure.supxlabel(x_label, fontsize=9, color=INK)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 
-def _draw_panel(axes, summary, title):
+def draw_accuracy(axes, runs):
+    """Draw accuracy against relative MACs."""
+    summary = summarise(runs)
     for family, (label, color, style) in FAMILIES.items():
         lines = [line for line in summary if line.model == family]
         axes.errorbar(
@@ -71,14 +76,38 @@ def _draw_panel(axes, summary, title):
     axes.set_xscale("log")
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.minorticks_off()
-    axes.set_title(title, fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_training(axes, runs):
+    """Draw the relative MACs after each epoch of the gated runs of seed 0, and their budgets."""
+    for family, (label, color, _) in FAMILIES.items():
+        for run in runs:
+            macs = run["history"].get("relative_macs")
+            if macs and (run["model"], run["seed"]) == (family, 0):
+                first = run["target"] == max(TICKS)
+                axes.plot(
+                    range(1, len(macs) + 1), macs, color=color, label=label if first else None
+                )
+    axes.set_yscale("log")
+    axes.set_yticks((*TICKS, 1.0), [f"{tick:g}" for tick in (*TICKS, 1.0)])
+    axes.minorticks_off()
+    for tick in TICKS:
+        axes.axhline(tick, color=INK, linewidth=0.8, linestyle=":")
+
+
+def main():
+    ASSETS.mkdir(exist_ok=True)
+    macs = "relative MACs, gate networks counted"
+    drawn = {
+        "accuracy": (draw_accuracy, macs, "test accuracy in %"),
+        "training": (draw_training, "epoch", "relative MACs"),
+    }
+    for name, (draw_panel, x_label, y_label) in drawn.items():
+        with matplotlib.rc_context(STYLE):
+            figure = draw(draw_panel, x_label, y_label)
+            figure.savefig(ASSETS / f"{name}.svg", transparent=True, metadata={"Date": None})
+        print(f"Written to {(ASSETS / name).relative_to(ROOT)}.svg")
 
 
 if __name__ == "__main__":
-    found = [name for name in PANELS if (ROOT / "docs" / "results" / f"{name}.json").exists()]
-    target = ROOT / "docs" / "assets" / "accuracy.svg"
-    target.parent.mkdir(exist_ok=True)
-    with matplotlib.rc_context(STYLE):
-        draw(found).savefig(target, transparent=True, metadata={"Date": None})
-    print(f"Written to {target.relative_to(ROOT)}: {', '.join(found)}")
+    main()
