@@ -29,8 +29,6 @@ class Task:
         mirror: Whether mirror images are added to the training split.
         shifts: Tuple of integers; for each, clips that begin so many frames later are added to the
             training split.
-        dropout: Float, the share of hidden units that training drops, in all families that drop
-            units; narrow networks in proportion to their width.
         input_block: Integer, the neighbouring inputs that share one static gate.
         quick_epochs: The epochs of a quick run.
 
@@ -54,7 +52,6 @@ class Task:
     halve: bool = False
     mirror: bool = False
     shifts: tuple[int, ...] = ()
-    dropout: float = 0.2
     input_block: int = 1
     quick_epochs: int = 2
 
@@ -124,7 +121,6 @@ TASKS = {
             datasets.pbmc3k,
             (256,),
             Recipe(epochs=60, peak_learning_rate=1e-3),
-            dropout=0.4,
             quick_epochs=20,
         ),
     )
