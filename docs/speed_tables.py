@@ -17,7 +17,7 @@ def first():
             f"{100 * row['accuracy']:.1f} %",
             f"{row['open_ratio']:.2f}",
             f"{row['relative_macs']:.3f}",
-            *(f"{time:.2g}" for time in row["milliseconds"].values()),
+            *(f"{time:#.2g}" for time in row["milliseconds"].values()),
         ]
         for row in json.loads((RESULTS / "first.json").read_text())["rows"]
     ]
