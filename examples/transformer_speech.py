@@ -10,6 +10,7 @@ blocks are narrower, so that both cost the same; attention is the same in all th
 
 import argparse
 import bisect
+import functools
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -45,8 +46,8 @@ def patches(x):
     return layers.Reshape((rows * columns, FRAMES * BANDS))(layers.Permute((1, 3, 2, 4))(x))
 
 
-def transformer(task, dataset, feed_forward):
-    """Build the classifier; `feed_forward(number)` gives the layer of a block."""
+def transformer(task, dataset, hidden=HIDDEN, **settings):
+    """Build the classifier; `settings` are those of the feed-forward blocks."""
     inputs = keras.Input(dataset.train.element_spec[0].shape)
     x = layers.Rescaling(task.scale, offset=-task.mean * task.scale)(inputs)
     x = Positions(name="positions")(layers.Dense(WIDTH, name="tokens")(patches(x)))
@@ -55,32 +56,20 @@ def transformer(task, dataset, feed_forward):
         attention = layers.MultiHeadAttention(HEADS, WIDTH // HEADS, name=f"attention{number}")
         x = layers.Add()([x, layers.Dropout(0.1)(attention(normal, normal))])
         normal = layers.LayerNormalization()(x)
-        x = layers.Add()([x, layers.Dropout(0.1)(feed_forward(number)(normal))])
+        name = f"feed_forward{number}"
+        feed_forward = kdg.DynamicGateMLP(hidden, WIDTH, "gelu", name=name, **settings)
+        x = layers.Add()([x, layers.Dropout(0.1)(feed_forward(normal))])
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
     return keras.Model(inputs, layers.Dense(dataset.num_classes, name="classes")(x))
 
 
-def dense_block(hidden):
-    """Give a function that makes feed-forward blocks without gates."""
-    return lambda number: kdg.DynamicGateMLP(
-        hidden, WIDTH, "gelu", gate=None, name=f"feed_forward{number}"
-    )
-
-
-def gated_block(number):
-    return kdg.DynamicGateMLP(HIDDEN, WIDTH, "gelu", name=f"feed_forward{number}")
-
-
 def narrowed(task, dataset, macs):
     """Find the widest dense feed-forward blocks that cost no more than `macs`."""
-
-    def narrow(size):
-        return transformer(task, dataset, dense_block(size))
-
+    build = functools.partial(transformer, task, dataset, gate=None)
     sizes = range(4, HIDDEN + 1, 4)
-    fitting = bisect.bisect(sizes, macs, key=lambda size: kdg.count_macs(narrow(size)).dense)
+    fitting = bisect.bisect(sizes, macs, key=lambda size: kdg.count_macs(build(size)).dense)
     if fitting:
-        return narrow(sizes[fitting - 1])
+        return build(sizes[fitting - 1])
     raise ValueError(f"Attention alone costs more than {macs:,.0f} MACs: give a larger --target.")
 
 
@@ -99,12 +88,12 @@ def main():
     x, _ = dataset.test[:]
     table = Table("model", "accuracy", "open ratio", "relative MACs", title="Speech Commands")
     keras.utils.set_random_seed(0)
-    dense = transformer(task, dataset, dense_block(HIDDEN))
+    dense = transformer(task, dataset, gate=None)
     macs = kdg.count_macs(dense).dense
     models = {
         "dense": dense,
         f"narrow at {options.target}": narrowed(task, dataset, options.target * macs),
-        f"gated at {options.target}": transformer(task, dataset, gated_block),
+        f"gated at {options.target}": transformer(task, dataset),
     }
     for name, model in models.items():
         callbacks = [kdg.MacBudget(options.target)] if name.startswith("gated") else []

@@ -20,7 +20,6 @@ from keras_dynamicgate.experiments.networks import (
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 
-DROPOUT = 0.2
 EXPERTS = 8
 CHOSEN_EXPERTS = 2
 REWIRINGS = 50
@@ -66,8 +65,8 @@ def _dense(task, dataset, target):
 
 
 def _dropout(task, dataset, target):
-    model = network(task, dataset, _dense_layer, dropout=DROPOUT)
-    return Candidate(model, settings={"dropout": DROPOUT})
+    model = network(task, dataset, _dense_layer, dropout=task.dropout)
+    return Candidate(model, settings={"dropout": task.dropout})
 
 
 def _narrow(task, dataset, target):
@@ -75,7 +74,7 @@ def _narrow(task, dataset, target):
     factor = _closest(lambda factor: dense_macs(task, dataset, widths(task, factor)), macs)
     hidden = widths(task, factor)
     # Narrow networks need less dropout.
-    dropout = round(DROPOUT * factor, 3)
+    dropout = round(task.dropout * factor, 3)
     model = network(task, dataset, _dense_layer, dropout=dropout, hidden=hidden)
     return Candidate(model, settings={"widths": hidden, "dropout": dropout})
 
@@ -111,8 +110,8 @@ def _dynamic_rigl(task, dataset, target):
 
 def _gated(task, dataset, target, layer):
     gate = DynamicGate(block_size=task.input_block, name="features")
-    model = network(task, dataset, layer, dropout=DROPOUT, gate=gate)
-    return Candidate(model, [MacBudget(target)], {"dropout": DROPOUT})
+    model = network(task, dataset, layer, dropout=task.dropout, gate=gate)
+    return Candidate(model, [MacBudget(target)], {"dropout": task.dropout})
 
 
 def _pruned(task, dataset, target):
@@ -122,8 +121,8 @@ def _pruned(task, dataset, target):
     sparsity = _sparsity(task, dataset, target)
     interval = _interval(task, dataset)
     callback = baselines.MagnitudePruning(sparsity, interval=interval, scope="global")
-    model = network(task, dataset, layer, dropout=DROPOUT)
-    return Candidate(model, [callback], {"dropout": DROPOUT, "sparsity": round(sparsity, 4)})
+    model = network(task, dataset, layer, dropout=task.dropout)
+    return Candidate(model, [callback], {"dropout": task.dropout, "sparsity": round(sparsity, 4)})
 
 
 def _rigl(task, dataset, target):
@@ -132,8 +131,8 @@ def _rigl(task, dataset, target):
     def layer(units, name):
         return baselines.RigLDense(units, activation="relu", sparsity=sparsity, name=name)
 
-    model = network(task, dataset, layer, dropout=DROPOUT)
-    settings = {"dropout": DROPOUT, "sparsity": round(sparsity, 4)}
+    model = network(task, dataset, layer, dropout=task.dropout)
+    settings = {"dropout": task.dropout, "sparsity": round(sparsity, 4)}
     return Candidate(model, [_rewiring(task, dataset)], settings)
 
 

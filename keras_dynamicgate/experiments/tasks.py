@@ -29,6 +29,10 @@ class Task:
         mirror: Whether mirror images are added to the training split.
         shifts: Tuple of integers; for each, clips that begin so many frames later are added to the
             training split.
+        dropout: Float, the share of hidden units that training drops, in all families that drop
+            units; narrow networks in proportion to their width.
+        distilled_dropout: The same for distilled models, which the answers of the teacher keep from
+            overfitting as well.
         input_block: Integer, the neighbouring inputs that share one static gate.
         quick_epochs: The epochs of a quick run.
 
@@ -52,6 +56,8 @@ class Task:
     halve: bool = False
     mirror: bool = False
     shifts: tuple[int, ...] = ()
+    dropout: float = 0.2
+    distilled_dropout: float = 0.2
     input_block: int = 1
     quick_epochs: int = 2
 
@@ -85,6 +91,7 @@ TASKS = {
             functools.partial(datasets.mnist, validation_fraction=1 / 12),
             (256,),
             Recipe(epochs=10),
+            distilled_dropout=0.0,
         ),
         Task(
             "cifar10",

@@ -1,5 +1,6 @@
 """Training one run of a comparison, with a teacher where the family has one."""
 
+import dataclasses
 import time
 
 import keras
@@ -49,7 +50,10 @@ class Trainer:
         teacher = self._teacher(run.seed) if distilled else None
         keras.utils.clear_session()
         keras.utils.set_random_seed(run.seed)
-        candidate = FAMILIES[family].build(self.task, self.dataset, run.target)
+        task = self.task
+        if distilled:
+            task = dataclasses.replace(task, dropout=task.distilled_dropout)
+        candidate = FAMILIES[family].build(task, self.dataset, run.target)
         callbacks = [*candidate.callbacks, *self._summary(candidate.model), *progress]
         start = time.perf_counter()
         history = self.task.recipe.train(

@@ -1,3 +1,6 @@
+import dataclasses
+
+import keras
 import pytest
 
 from keras_dynamicgate import count_macs
@@ -44,6 +47,15 @@ def test_pruned_family_leaves_out_hidden_weights_so_that_the_head_can_stay(task,
     candidate = FAMILIES["pruned"].build(task, dataset, 0.5)
     kept = (1 - candidate.callbacks[0].final_sparsity) * (FULL - 16 * 2)
     assert kept + 16 * 2 == pytest.approx(0.5 * FULL)
+
+
+@pytest.mark.parametrize("name", ["dropout", "pruned", "rigl", "static", "dynamic", "dynamic_rigl"])
+def test_units_are_dropped_as_the_task_says(name, task, dataset):
+    task = dataclasses.replace(task, dropout=0.4)
+    candidate = FAMILIES[name].build(task, dataset, 0.5)
+    rates = [each.rate for each in candidate.model.layers if isinstance(each, keras.layers.Dropout)]
+    assert rates == [0.4, 0.4]
+    assert candidate.settings["dropout"] == 0.4
 
 
 def test_narrow_networks_have_less_dropout(task, dataset):

@@ -77,6 +77,15 @@ def test_distilled_models_learn_from_the_full_network_of_their_seed(task, tmp_pa
     assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["dropout-3.npz"]
 
 
+def test_distilled_models_have_the_dropout_that_the_task_gives_them(task, tmp_path):
+    task = dataclasses.replace(task, dropout=0.4, distilled_dropout=0.1)
+    runs = compare(task, models=("static_distilled",), targets=(0.5,), seeds=1, out=tmp_path)
+    assert {run["model"]: run["settings"]["dropout"] for run in runs} == {
+        "dropout": 0.4,
+        "static_distilled": 0.1,
+    }
+
+
 def test_same_seed_gives_the_same_result(task, tmp_path):
     results = [
         compare(task, models=("static",), targets=(0.5,), seeds=1, out=tmp_path / name)[0]
