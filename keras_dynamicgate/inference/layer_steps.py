@@ -64,9 +64,11 @@ def is_identity(layer):
 
 
 def weight(variable):
-    """Give a weight as a float32 array, which shares the weight's memory where it can."""
-    # A plain tensor of the backend: from a variable, TensorFlow and Keras make a copy.
-    value = keras.ops.stop_gradient(variable)
+    """Give a weight, or numbers, as a float32 array that shares their memory where it can."""
+    value = variable
+    if isinstance(variable, keras.Variable):
+        # A plain tensor of the backend: from a variable, TensorFlow and Keras make a copy.
+        value = keras.ops.stop_gradient(variable)
     if callable(getattr(value, "detach", None)):
         # NumPy takes no PyTorch tensor on a GPU, nor its bfloat16.
         value = value.detach().cpu().float()
