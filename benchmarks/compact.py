@@ -51,7 +51,7 @@ def rows(seconds):
         for size in BATCH_SIZES:
             x = np.random.default_rng(1).normal(size=(size, INPUTS)).astype("float32")
             times = measure(runners, [keras.ops.convert_to_tensor(x)], seconds)
-            ms = {name: 1e3 * median_of_copies(times, name) for name, _ in runners}
+            ms = {name: 1e3 * statistics.median(calls) for name, calls in joined(times).items()}
             result.append({"open": share, "batch_size": size, "milliseconds": ms})
     return result
 
@@ -67,11 +67,12 @@ def contenders(share):
     return runners
 
 
-def median_of_copies(times, name):
-    """Give the median time of a call, in seconds, over all copies of a model."""
-    return statistics.median(
-        each for (found, _), calls in times.items() if found == name for each in calls
-    )
+def joined(times):
+    """Take the calls of all copies of a model together: `name -> times`."""
+    calls: dict = {}
+    for (name, _), each in times.items():
+        calls.setdefault(name, []).extend(each)
+    return calls
 
 
 def show(rows):

@@ -12,12 +12,8 @@ def as_float32(x):
     Raises:
         ValueError: If it does not hold real numbers.
     """
-    if callable(getattr(x, "detach", None)):
-        # NumPy takes neither PyTorch's tensors that require a gradient nor its bfloat16.
-        x = x.detach().cpu()
-        x = x.float() if x.is_floating_point() else x
     try:
-        array = np.asarray(x)
+        array = np.asarray(readable(x))
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"Argument `x` must be an array of numbers. Received: x={x!r}") from error
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
@@ -25,3 +21,12 @@ def as_float32(x):
             f"Argument `x` must be an array of real numbers. Received: dtype={array.dtype}"
         )
     return array.astype("float32")
+
+
+def readable(x):
+    """Give a PyTorch tensor as one that NumPy can read, without a copy where it can; else `x`."""
+    if not callable(getattr(x, "detach", None)):
+        return x
+    # NumPy takes no tensor that requires a gradient or lies on a GPU, and no bfloat16.
+    x = x.detach().cpu()
+    return x.float() if x.is_floating_point() else x

@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from keras_dynamicgate.inference import steps
+from keras_dynamicgate.inference.arrays import readable
 from keras_dynamicgate.macs.rules import IDENTITIES, by_name
 
 # Activation functions of single units: name, and whether they turn 0 into 0.
@@ -69,10 +70,7 @@ def weight(variable):
     if isinstance(variable, keras.Variable):
         # A plain tensor of the backend: from a variable, TensorFlow and Keras make a copy.
         value = keras.ops.stop_gradient(variable)
-    if callable(getattr(value, "detach", None)):
-        # NumPy takes no PyTorch tensor on a GPU, nor its bfloat16.
-        value = value.detach().cpu().float()
-    return np.asarray(value).astype("float32", copy=False)
+    return np.asarray(readable(value)).astype("float32", copy=False)
 
 
 def activation_of(layer, activation):
