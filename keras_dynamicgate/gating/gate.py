@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating import checks, masks, networks, record, replicas
@@ -135,6 +136,20 @@ class Gate(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return self.network.compute_output_shape(input_shape)
+
+    def static_decision(self):
+        """Give what static gates decide for every input, as arrays of shape `(gates,)`.
+
+        Returns:
+            The gate probabilities and the mask of zeros and ones.
+        """
+        with record.record_gates() as decided:
+            self(np.zeros((1, 1), "float32"))
+        return decided.probabilities()[self].reshape(-1), decided.masks()[self].reshape(-1)
+
+    def static_mask(self):
+        """Give the mask of static gates as a boolean array of shape `(gates,)`."""
+        return self.static_decision()[1] > 0
 
     def opening(self, shape):
         """Describe for the MAC count which units of an output are open, given the input's shape."""

@@ -5,8 +5,7 @@ import math
 
 import numpy as np
 
-from keras_dynamicgate.gating import networks
-from keras_dynamicgate.gating.record import record_gates
+from keras_dynamicgate.gating import masks, networks
 from keras_dynamicgate.inference import layer_steps, steps
 
 # Blocks begin at whole vectors of the kernels: 8 floats, or 16 where that fits.
@@ -18,7 +17,7 @@ def add_gate(planner, layer, tensor):
     if layer.gate is None:
         return tensor
     if not layer.gate.input_dependent:
-        is_open = np.repeat(static_mask(layer.gate), layer.block_size)
+        is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
         if tensor is not None:
             return dataclasses.replace(tensor, layout=tensor.layout.closed(is_open))
         features = np.arange(len(is_open)) if planner.take is None else planner.take
@@ -79,7 +78,7 @@ def _gated_product(planner, layer, tensor, dense, linear):
 def _statically_gated(planner, layer, tensor, dense, linear):
     """Add a Dense without the units that its static gates close."""
     name, slope = layer_steps.activation_of(layer, dense.activation)
-    is_open = np.repeat(static_mask(layer.gate), layer.block_size)
+    is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
     if name in layer_steps.ACROSS_UNITS:
         output = layer_steps.add_dense(planner, dense, tensor, _called(layer, dense))
         return dataclasses.replace(output, layout=output.layout.closed(is_open))
@@ -98,13 +97,6 @@ def _statically_gated(planner, layer, tensor, dense, linear):
     return dataclasses.replace(output, layout=layout)
 
 
-def static_mask(gate):
-    """Give the mask of static gates as booleans, as the layer itself decides it."""
-    with record_gates() as record:
-        gate(np.zeros((1, 1), "float32"))
-    return record.masks()[gate].reshape(-1) > 0
-
-
 def decide(planner, layer, tensor, block):
     """Add a gate network and the decision, from the input of a layer; give the mask."""
     gate = layer.gate
@@ -118,7 +110,7 @@ def decide(planner, layer, tensor, block):
             temperature=float(gate.temperature),
             logit_threshold=math.log(threshold / (1.0 - threshold)),
             top_k=gate.top_k or 0,
-            fewest=math.ceil(gate.min_open * gate.gates),
+            fewest=masks.fewest_open(gate.min_open, gate.gates),
         )
     )
     return mask

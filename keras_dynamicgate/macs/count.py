@@ -1,10 +1,9 @@
 """`count_macs`: what the layers of a model cost, averaged over samples."""
 
-import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.record import record_batches, record_gates
+from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.macs.flow import model_cost
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
 
@@ -69,10 +68,8 @@ def _averages_of_training(cost):
             probabilities[gate] = ops.convert_to_numpy(gate.usage)[None]
             masks[gate] = ops.convert_to_numpy(gate.open_ratio)[None]
         else:
-            with record_gates() as record:
-                gate(np.zeros((1, 1), "float32"))
-            probabilities.update(record.probabilities())
-            masks.update(record.masks())
+            probability, mask = gate.static_decision()
+            probabilities[gate], masks[gate] = probability[None], mask[None]
     return probabilities, masks
 
 

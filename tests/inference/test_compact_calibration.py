@@ -77,3 +77,17 @@ def test_an_array_for_each_input_is_needed(arrays):
 def test_batch_size_must_be_a_positive_integer(batch_size):
     with pytest.raises(ValueError, match="Argument `batch_size` must be a positive integer"):
         compact(single_input(), X, batch_size=batch_size)
+
+
+def test_a_floor_keeps_as_many_gates_open_as_before():
+    gated = kdg.DynamicGateDense(100, gate="linear", block_size=1, min_open=0.07, initial_open=0.01)
+    model = keras.Sequential([keras.Input((3,)), gated, layers.Dense(2)])
+    random = np.random.default_rng(0)
+    gated.gate.network.kernel.assign(random.normal(size=(3, 100)))
+    gated.gate.network.scaled_bias.assign([-10.0] * 100)
+    x = random.normal(size=(5, 3)).astype("float32")
+    small = compact(model, x)
+    # Only the floor is open, 7 gates a sample: what is left has at most 35 of the 100.
+    assert 7 < small.layers[0].units <= 35
+    outputs = [ops.convert_to_numpy(each(x, training=False)) for each in (model, small)]
+    np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)

@@ -59,11 +59,37 @@ def test_the_lower_index_wins_a_tie_of_logits():
 
 
 def test_min_open_keeps_the_largest_logits_open():
-    engine = InferenceEngine(by_first_feature(min_open=0.5), threads=1)
-    # Both logits are below the threshold; block 1 has the larger one, hidden -3 -> 0 and -4 -> 0.
-    assert engine.predict([[-2.0, -1.0]]).tolist() == [[10.0, 20.0]]
-    # (-1, 3): block 1 is open by the threshold, too: hidden -3 + 3 = 0 and -4 -> 0.
-    assert engine.predict([[-1.0, 3.0]]).tolist() == [[10.0, 20.0]]
+    model = by_first_feature(min_open=0.5)
+    kernel = [[-1.0, -2.0, -3.0, -4.0], [-1.0, 0.0, -1.0, 0.0]]
+    model.layers[0].hidden_dense.kernel.assign(kernel)
+    engine = InferenceEngine(model, threads=1)
+    # Both logits are below the threshold; block 1 has the larger one: hidden 6 + 1 and 8.
+    assert engine.predict([[-2.0, -1.0]]).tolist() == [[17.0, 28.0]]
+    # Block 1 is open by the threshold already, so block 0 stays closed: hidden 9 - 1 and 12.
+    assert engine.predict([[-3.0, 1.0]]).tolist() == [[18.0, 32.0]]
+
+
+def seven_of_a_hundred_gates_stay_open():
+    """Make gates of which only a floor is open: .07 * 100 is a little more than 7 in floats."""
+    gated = kdg.DynamicGateDense(100, gate="linear", block_size=1, min_open=0.07, initial_open=0.01)
+    model = randomized(keras.Sequential([keras.Input((10,)), gated]))
+    gated.gate.network.scaled_bias.assign([-10.0] * 100)
+    return model
+
+
+def check_seven_are_open(engine):
+    model = seven_of_a_hundred_gates_stay_open()
+    check_parity(model, engine(model), (1, 20))
+    assert np.count_nonzero(engine(model).predict(samples(model, 1))) == 7
+
+
+def test_a_floor_keeps_as_many_gates_open_as_in_the_model():
+    check_seven_are_open(InferenceEngine)
+
+
+@pytest.mark.filterwarnings("ignore:Numba is not installed")
+def test_a_floor_keeps_as_many_gates_open_as_in_the_model_without_numba(no_numba):
+    check_seven_are_open(InferenceEngine)
 
 
 def test_temperature_threshold_and_price_are_those_of_the_model_now():

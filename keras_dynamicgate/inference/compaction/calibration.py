@@ -4,7 +4,6 @@ import dataclasses
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.macs import graph
@@ -100,8 +99,7 @@ def gate_state(gate, calibration):
         calibration: A `Calibration`, or `None`: input-dependent gates may do anything.
     """
     if not gate.input_dependent:
-        mask = ops.convert_to_numpy(gate(np.zeros((1, 1), "float32")))
-        is_open = mask.reshape(-1) > 0.5
+        is_open = gate.static_mask()
         return GateState(is_open, is_open)
     if calibration is None or gate not in calibration.ever:
         return GateState(np.ones(gate.gates, bool), np.zeros(gate.gates, bool))

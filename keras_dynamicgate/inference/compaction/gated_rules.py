@@ -1,13 +1,12 @@
 """Rules of gated layers whose gates depend on the input: they stay gated, on fewer units."""
 
-import math
 import warnings
 
 import numpy as np
 from keras import ops
 
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
-from keras_dynamicgate.gating import networks
+from keras_dynamicgate.gating import masks, networks
 from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.gate_network import BIAS_SCALE
 from keras_dynamicgate.inference.compaction.product_rules import folded_constants, over_positions
@@ -72,7 +71,7 @@ class Gated(Rule):
         min_open = operation.gate.min_open
         if min_open > 0 and not gates.all():
             # Half a gate less, so that rounding cannot make it one more.
-            min_open = (math.ceil(min_open * gates.size) - 0.5) / gates.sum()
+            min_open = (masks.fewest_open(min_open, gates.size) - 0.5) / gates.sum()
         return layers.copy(
             step,
             {
