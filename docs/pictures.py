@@ -8,8 +8,8 @@ import pathlib
 
 import matplotlib
 
-from keras_dynamicgate import pictures
 from keras_dynamicgate.experiments.tables import summarise
+from keras_dynamicgate.pictures.figure import new_figure
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS, ASSETS = ROOT / "docs" / "results", ROOT / "docs" / "assets"
@@ -42,7 +42,7 @@ STYLE = {
 
 def draw(draw_panel, x_label, y_label):
     """Draw a picture of one panel for each data set."""
-    figure = pictures.new_figure(2.6 * len(PANELS), 2.9)
+    figure = new_figure(2.6 * len(PANELS), 2.9)
     panels = zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True)
     for axes, (name, title) in panels:
         draw_panel(axes, json.loads((RESULTS / f"{name}.json").read_text())["runs"])

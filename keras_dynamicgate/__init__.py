@@ -9,6 +9,7 @@ from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
 from keras_dynamicgate.conversion.gate_model import gate_model
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -17,26 +18,26 @@ from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.macs.report import MacReport
-from keras_dynamicgate.pictures import plot_gates
+from keras_dynamicgate.pictures.gates import plot_gates
 
 if TYPE_CHECKING:
     from keras_dynamicgate import datasets, experiments, reports
-    from keras_dynamicgate.inference.benchmark import benchmark
-    from keras_dynamicgate.inference.compact import (
-        CompactionReport,
-        compact,
-        compact_with_report,
-    )
-    from keras_dynamicgate.inference.engine import InferenceEngine
+    from keras_dynamicgate.benchmarking.benchmark import benchmark
+    from keras_dynamicgate.benchmarking.report import BenchmarkReport
+    from keras_dynamicgate.compaction.compact import compact, compact_with_report
+    from keras_dynamicgate.compaction.report import CompactionReport
+    from keras_dynamicgate.engine.engine import InferenceEngine
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BenchmarkReport",
     "CompactionReport",
     "DynamicGate",
     "DynamicGateConv2D",
     "DynamicGateDense",
     "DynamicGateMLP",
+    "GateNetwork",
     "GateSchedule",
     "GateSummary",
     "InferenceEngine",
@@ -64,11 +65,12 @@ __all__ = [
 # Building and training a model needs none of these, so `import keras_dynamicgate` stays quick.
 _MODULES = ("datasets", "experiments", "reports")
 _MEMBERS = {
-    "CompactionReport": "inference.compact",
-    "InferenceEngine": "inference.engine",
-    "benchmark": "inference.benchmark",
-    "compact": "inference.compact",
-    "compact_with_report": "inference.compact",
+    "BenchmarkReport": "benchmarking.report",
+    "CompactionReport": "compaction.report",
+    "InferenceEngine": "engine.engine",
+    "benchmark": "benchmarking.benchmark",
+    "compact": "compaction.compact",
+    "compact_with_report": "compaction.compact",
 }
 
 

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.gating.gate_network import gate_product
 from keras_dynamicgate.gating.openness import ShareOpen
+from keras_dynamicgate.utils import checks
 
 
 class MixtureOfExperts(keras.layers.Layer):

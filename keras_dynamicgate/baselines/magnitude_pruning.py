@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.baselines.rewiring import Rewiring, largest, magnitudes, reset
-from keras_dynamicgate.gating import checks
+from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.utils import checks
 
 
 class MaskedDense(keras.layers.Layer):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
-from keras_dynamicgate.gating import checks
+from keras_dynamicgate.utils import checks
 
 
 class Rewiring(keras.callbacks.Callback):
@@ -73,7 +74,7 @@ class Rewiring(keras.callbacks.Callback):
 
     def layers(self):
         """List the layers to work on, those inside other layers included."""
-        layers = self.model._flatten_layers(include_self=False)
+        layers = graph.all_layers(self.model)
         return [layer for layer in layers if isinstance(layer, self.layer_type)]
 
     def momentum(self, layer):

@@ -9,7 +9,7 @@ from keras import ops
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.baselines.rewiring import Rewiring, largest, magnitudes, reset
 from keras_dynamicgate.baselines.spreading import kept_counts, random_choice
-from keras_dynamicgate.gating import checks
+from keras_dynamicgate.utils import checks
 
 # Those whose momentum is a running mean of the gradient, up to a factor.
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "Nadam", "Lamb", "Lion")

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_dynamicgate.baselines import routing
 from keras_dynamicgate.baselines.experts import MixtureOfExperts, as_positions, as_tokens
-from keras_dynamicgate.gating import checks
+from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")

@@ -3,8 +3,8 @@
 import keras
 
 from keras_dynamicgate.callbacks.requirements import require_gates
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.utils import checks
 
 
 class GateSchedule(keras.callbacks.Callback):

@@ -7,11 +7,12 @@ import warnings
 import keras
 from keras import ops
 
-from keras_dynamicgate import pictures
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.pictures import figure
+from keras_dynamicgate.pictures.summary import plot_summary
 
 COLLAPSED = 0.01
 COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "executed", "gates")
@@ -104,8 +105,8 @@ class GateSummary(keras.callbacks.Callback):
         self._warn(gated, lambda layer: layer.open_ratio > 1 - COLLAPSED, "open", OPEN_ADVICE)
         if self.verbose:
             print(f"\n{self.report}")
-        if self.log_dir is not None and pictures.available():
-            pictures.save(pictures.plot_summary(self.rows, self.report), self.log_dir / "gates.png")
+        if self.log_dir is not None and figure.available():
+            figure.save(plot_summary(self.rows, self.report), self.log_dir / "gates.png")
 
     def _keep(self, epoch, gated):
         rows = [

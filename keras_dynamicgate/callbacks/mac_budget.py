@@ -7,9 +7,9 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.budget import BudgetController, is_steerable
 from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.utils import checks
 
 MISSED_BY = 0.05
 

@@ -9,8 +9,8 @@ import tempfile
 
 import keras
 
-from keras_dynamicgate.files import written_at_once
 from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.utils.files import written_at_once
 
 FRONT = "front.json"
 

@@ -1,7 +1,7 @@
 """What callbacks need from the model that trains, checked before it does."""
 
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.macs.flow import model_cost
+from keras_dynamicgate.macs.model_cost import model_cost
 
 
 def require_gates(model, callback):

@@ -33,7 +33,7 @@ def add(commands):
 def run(options):
     """Run the command."""
     data, model = load_array(options.data), load_model_for_one_array(options.model)
-    from keras_dynamicgate.inference.benchmark import benchmark
+    from keras_dynamicgate.benchmarking.benchmark import benchmark
 
     with wrong_input():
         report = benchmark(

@@ -28,7 +28,7 @@ def run(options):
     check_output(options.out, ".keras", options.force)
     data = None if options.data is None else load_array(options.data)
     model = load_model(options.model) if data is None else load_model_for_one_array(options.model)
-    from keras_dynamicgate.inference.compact import compact_with_report
+    from keras_dynamicgate.compaction.compact import compact_with_report
 
     with wrong_input():
         small, report = compact_with_report(model, data)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.regression import rank_blocks
 from keras_dynamicgate.gating.record import count_samples, record_batches
-from keras_dynamicgate.macs import graph
 
 BATCH_SIZE = 256
 

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_dynamicgate.conversion.configs import with_live_parts
 from keras_dynamicgate.conversion.survey import GATED, size
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.layers.gated_layer import resolve_block_size
+from keras_dynamicgate.utils import checks
 
 SETTINGS = (
     "gate",

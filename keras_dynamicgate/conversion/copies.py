@@ -1,10 +1,8 @@
 """A copy of a model that shares nothing with it, with other layers in the places of some."""
 
-import tempfile
-
 import keras
-from keras import ops
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.configs import (
     complete_config,
     unregistered,
@@ -14,8 +12,8 @@ from keras_dynamicgate.conversion.configs import (
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.conversion.inside import is_composite
 from keras_dynamicgate.conversion.places import find_places
+from keras_dynamicgate.graph.state import copy_lambda, copy_state, copy_trainable
 from keras_dynamicgate.layers.gated_layer import GatedLayer
-from keras_dynamicgate.macs import graph
 
 
 class ModelCopy:
@@ -59,9 +57,7 @@ class ModelCopy:
             new = new.composite
         pairs = [(old, new)]
         if id(old) not in self._replacements:
-            inside = (
-                layer._flatten_layers(include_self=False, recursive=False) for layer in (old, new)
-            )
+            inside = (graph.all_layers(layer, recursive=False) for layer in (old, new))
             for mine, its in zip(*inside, strict=True):
                 # A model inside with other layers in it is a copy with pairs of its own.
                 if id(mine) not in self._models:
@@ -138,20 +134,13 @@ class ModelCopy:
 
 
 def _copy_input(tensor):
-    return keras.layers.InputLayer.from_config(tensor._keras_history.operation.get_config())
-
-
-def _copy_lambda(layer):
-    # Its own config may hold code, which Keras takes for a danger.
-    config = keras.layers.Layer.get_config(layer)
-    options = {"output_shape": layer._output_shape, "mask": layer.mask}
-    return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
+    return keras.layers.InputLayer.from_config(graph.input_layer(tensor).get_config())
 
 
 def _copy_layer(layer):
     """Copy a layer without its weights."""
     if isinstance(layer, keras.layers.Lambda):
-        return _copy_lambda(layer)
+        return copy_lambda(layer)
     config: dict = {}
     try:
         config = complete_config(layer)
@@ -184,27 +173,4 @@ def _copy_trainable(layer, new):
     """Freeze the weights of a copy that are frozen one by one."""
     if isinstance(new, GatedLayer) and not isinstance(layer, GatedLayer):
         (new,) = new.dense_layers
-    # The weights of a LoRA come last, and are not there where it has been merged.
-    pairs = zip(layer._trainable_variables, new._trainable_variables, strict=False)
-    for weight, other in pairs:
-        if other.trainable != weight.trainable:
-            other.trainable = weight.trainable
-
-
-def copy_state(layer, new):
-    """Copy what a layer would write to a file: weights, statistics and vocabularies.
-
-    Unlike `set_weights`, this also brings an adapted `Normalization` to use its statistics.
-
-    Args:
-        layer: A Keras layer.
-        new: A built layer of the same kind and with weights of the same shapes.
-    """
-    store: dict = {}
-    layer.save_own_variables(store)
-    if store:
-        new.load_own_variables({key: ops.convert_to_numpy(store[key]) for key in store})
-    if hasattr(layer, "save_assets"):
-        with tempfile.TemporaryDirectory() as folder:
-            layer.save_assets(folder)
-            new.load_assets(folder)
+    copy_trainable(layer, new)

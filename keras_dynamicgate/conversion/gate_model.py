@@ -2,13 +2,13 @@
 
 import keras
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.calibration import check_data, start_from_data
 from keras_dynamicgate.conversion.choice import choose, gated_layer
 from keras_dynamicgate.conversion.copies import ModelCopy
 from keras_dynamicgate.conversion.regression import open_all
 from keras_dynamicgate.conversion.survey import GATED, survey
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
-from keras_dynamicgate.macs import graph
 
 
 def gate_model(
@@ -151,7 +151,7 @@ def _nothing_to_gate(model, candidates):
     surveyed = [each.layer for each in candidates]
     inside = [
         layer.path
-        for layer in model._flatten_layers(include_self=False)
+        for layer in graph.all_layers(model)
         if type(layer) in GATED and all(layer is not each for each in surveyed)
     ]
     return ValueError(

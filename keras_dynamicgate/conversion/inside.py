@@ -9,9 +9,9 @@ from keras import ops
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.gating.cost import Flow
 from keras_dynamicgate.gating.openness import GateOpen
-from keras_dynamicgate.macs.flow import ModelCost, follow
+from keras_dynamicgate.graph.unfold import unfold
+from keras_dynamicgate.macs.model_cost import ModelCost, follow
 from keras_dynamicgate.macs.rules import RULES
-from keras_dynamicgate.macs.unfold import unfold
 
 # For axes of unknown size: where the units of a layer go does not depend on it.
 SIZE = 2

@@ -5,7 +5,8 @@ from collections import Counter
 
 import keras
 
-from keras_dynamicgate.macs import graph
+from keras_dynamicgate import graph
+from keras_dynamicgate.graph.state import track_instead
 
 # What every layer has; the lists among it hold the same layers once more.
 _OF_EVERY_LAYER = frozenset(vars(keras.layers.Layer()))
@@ -111,21 +112,15 @@ def exchange(composite, path, new):
         new: The layer that comes there.
     """
     old = layer_at(composite, path)
-    for holder in composite._flatten_layers():
+    for holder in graph.all_layers(composite, include_self=True):
         for _, container, key, layer in list(_slots(holder)):
             if layer is not old:
                 continue
-            # A built layer refuses new layers. It keeps its number of layers here, in their order,
-            # and so may track the new one without being unlocked.
-            if holder._tracker.is_in_store("layers", old):
-                holder._tracker.replace_tracked_value("layers", old, new)
+            track_instead(holder, old, new)
             if container is holder:
                 setattr(holder, key, new)
             else:
                 container[key] = new
-        if hasattr(holder, "_torch_params"):
-            # PyTorch's own list of the parameters, which is made anew when it is asked for.
-            del holder._torch_params
 
 
 def _slots(holder):

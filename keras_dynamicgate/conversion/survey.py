@@ -5,12 +5,13 @@ import re
 
 import keras
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.inside import is_composite, worth_a_gate
 from keras_dynamicgate.conversion.places import find_places
-from keras_dynamicgate.gating.activations import is_feature_wise
+from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
-from keras_dynamicgate.macs import graph, operations, rules
+from keras_dynamicgate.macs import operations, rules
 from keras_dynamicgate.macs.operations import rule_of
 from keras_dynamicgate.macs.rules import RULES
 

@@ -4,9 +4,8 @@ Each loader imports its own packages (tensorflow-datasets, librosa, anndata, ...
 called, so this module needs Keras and NumPy only.
 """
 
-from keras_dynamicgate.datasets._batches import Batches
-from keras_dynamicgate.datasets._dataset import Dataset, ElementSpec, Split
 from keras_dynamicgate.datasets.cifar10 import cifar10
+from keras_dynamicgate.datasets.dataset import Batches, Dataset, ElementSpec, Split
 from keras_dynamicgate.datasets.digits import digits
 from keras_dynamicgate.datasets.mnist import mnist
 from keras_dynamicgate.datasets.pbmc3k import PBMC3K_MARKERS, pbmc3k

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dynamicgate.datasets._arrays import scale_images, train_and_validation
-from keras_dynamicgate.datasets._cifar_batches import read_batches
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._files import check_data_dir, check_labels, errors_as, find_file
-from keras_dynamicgate.datasets._splitting import check_validation_fraction
-from keras_dynamicgate.datasets._tfds import load_images
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.arrays import scale_images, train_and_validation
+from keras_dynamicgate.datasets.reading.cifar_batches import read_batches
+from keras_dynamicgate.datasets.reading.files import (
+    check_data_dir,
+    check_labels,
+    errors_as,
+    find_file,
+)
+from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction
+from keras_dynamicgate.datasets.reading.tfds import load_images
 
 _CITATION = (
     "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical report, "

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from keras_dynamicgate.datasets._arrays import train_and_validation
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._optional import import_optional
-from keras_dynamicgate.datasets._splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.arrays import train_and_validation
+from keras_dynamicgate.datasets.reading.optional import import_optional
+from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
 
 _CITATION = (
     "E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, "

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dynamicgate.datasets._arrays import scale_images, train_and_validation
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._files import check_data_dir, check_labels, find_file
-from keras_dynamicgate.datasets._idx import read_idx
-from keras_dynamicgate.datasets._splitting import check_validation_fraction
-from keras_dynamicgate.datasets._tfds import load_images
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.arrays import scale_images, train_and_validation
+from keras_dynamicgate.datasets.reading.files import check_data_dir, check_labels, find_file
+from keras_dynamicgate.datasets.reading.idx import read_idx
+from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction
+from keras_dynamicgate.datasets.reading.tfds import load_images
 
 _CITATION = (
     "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-Based Learning Applied to Document "

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._genes import choose_genes, normalise
-from keras_dynamicgate.datasets._pbmc3k_files import LABEL, download_pbmc3k, read_pbmc3k
-from keras_dynamicgate.datasets._splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.genes import choose_genes, normalise
+from keras_dynamicgate.datasets.reading.pbmc3k_files import LABEL, download_pbmc3k, read_pbmc3k
+from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
 
 _CITATION = (
     "10x Genomics, 3k PBMCs from a Healthy Donor, Single Cell Gene Expression Dataset by Cell "

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_dynamicgate.datasets._audio import read_clip
-from keras_dynamicgate.datasets._cache import cache_folder
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._feature_cache import cached_arrays, digest_files
-from keras_dynamicgate.datasets._files import check_data_dir
-from keras_dynamicgate.datasets._log_mel import PARAMETERS, log_mels
-from keras_dynamicgate.datasets._optional import check_installed, import_optional
-from keras_dynamicgate.datasets._speech_files import Clips, list_clips
-from keras_dynamicgate.datasets._tfds import import_tfds
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.audio import read_clip
+from keras_dynamicgate.datasets.reading.download import cache_folder
+from keras_dynamicgate.datasets.reading.feature_cache import cached_arrays, digest_files
+from keras_dynamicgate.datasets.reading.files import check_data_dir
+from keras_dynamicgate.datasets.reading.log_mel import PARAMETERS, log_mels
+from keras_dynamicgate.datasets.reading.optional import check_installed, import_optional
+from keras_dynamicgate.datasets.reading.speech_files import Clips, list_clips
+from keras_dynamicgate.datasets.reading.tfds import import_tfds
 
 _CITATION = (
     "P. Warden, Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition, "

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dynamicgate.datasets._archive import extract
-from keras_dynamicgate.datasets._cache import cache_folder
-from keras_dynamicgate.datasets._dataset import Dataset, Split
-from keras_dynamicgate.datasets._download import download
-from keras_dynamicgate.datasets._files import check_data_dir, find_file, read_text
-from keras_dynamicgate.datasets._image_files import ImageFiles
-from keras_dynamicgate.datasets._optional import import_optional
-from keras_dynamicgate.datasets._splitting import check_validation_fraction, stratified_split
-from keras_dynamicgate.files import remove_leftovers
+from keras_dynamicgate.datasets.dataset import Dataset, Split
+from keras_dynamicgate.datasets.reading.archive import extract
+from keras_dynamicgate.datasets.reading.download import cache_folder, download
+from keras_dynamicgate.datasets.reading.files import check_data_dir, find_file, read_text
+from keras_dynamicgate.datasets.reading.image_files import ImageFiles
+from keras_dynamicgate.datasets.reading.optional import import_optional
+from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.utils.files import remove_leftovers
 
 _CITATION = (
     "Stanford CS231N, Tiny ImageNet Visual Recognition Challenge, 2015. "

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from keras_dynamicgate import pictures
-from keras_dynamicgate.pareto import pareto_front
+from keras_dynamicgate.pictures.figure import new_figure
+from keras_dynamicgate.utils.pareto import pareto_front
 
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
@@ -20,7 +20,7 @@ def plot_pareto(summary):
     Returns:
         A matplotlib `Figure`.
     """
-    figure = pictures.new_figure(9, 5)
+    figure = new_figure(9, 5)
     axes = figure.subplots()
     families = dict.fromkeys(line.model for line in summary)
     for number, family in enumerate(families):
@@ -64,7 +64,7 @@ def plot_usage(runs):
     gated = gated_runs(runs)
     colors = _by_value(gated, "model", [f"C{number}" for number in range(10)])
     styles = _by_value(gated, "target", STYLES)
-    figure = pictures.new_figure(11, 4)
+    figure = new_figure(11, 4)
     titles = {"gate_usage": "usage", "open_ratio": "open ratio", "relative_macs": "relative MACs"}
     for axes, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
         for run in gated:

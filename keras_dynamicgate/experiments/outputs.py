@@ -5,10 +5,10 @@ import json
 
 from rich.console import Console
 
-from keras_dynamicgate import pictures
 from keras_dynamicgate.experiments import figures
 from keras_dynamicgate.experiments.tables import markdown_table, note, summarise, terminal_table
-from keras_dynamicgate.files import written_at_once
+from keras_dynamicgate.pictures.figure import available, save
+from keras_dynamicgate.utils.files import written_at_once
 
 COLUMNS = (
     "model",
@@ -67,7 +67,7 @@ def write(store):
     """
     runs = write_results(store)
     summary = summarise(runs)
-    if pictures.available():
+    if available():
         _write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
         if figures.gated_runs(runs):
             _write_picture(figures.plot_usage(runs), store.folder / "usage.png")
@@ -82,7 +82,7 @@ def write(store):
 
 def _write_picture(figure, path):
     with written_at_once(path) as part, open(part, "wb") as file:
-        pictures.save(figure, file)
+        save(figure, file)
 
 
 def _as_json(conditions, runs):

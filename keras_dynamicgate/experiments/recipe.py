@@ -7,11 +7,7 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.datasets import Batches
-from keras_dynamicgate.experiments.distillation import (
-    DistillationLoss,
-    TaughtSplit,
-    label_accuracy,
-)
+from keras_dynamicgate.experiments.distillation import DistillationLoss, TaughtSplit, label_accuracy
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")

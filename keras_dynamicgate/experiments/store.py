@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from keras_dynamicgate.files import written_at_once
+from keras_dynamicgate.utils.files import written_at_once
 
 DELETE = "Delete it and run the comparison again."
 

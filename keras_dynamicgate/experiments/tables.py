@@ -4,9 +4,9 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from keras_dynamicgate.experiments.families import place
+from keras_dynamicgate.utils.tables import make_table
 
 HEADS = (
     "model",
@@ -152,12 +152,10 @@ def note(summary):
 
 def terminal_table(summary):
     """Lay out a summary as a table for the terminal, without the settings."""
-    table = Table(title="Test split; MACs relative to the full dense network", title_justify="left")
-    for head in HEADS[:-1]:
-        left = head == "model"
-        table.add_column(head, justify="left" if left else "right", overflow="fold", no_wrap=left)
-    for line in summary:
-        table.add_row(*cells(line)[:-1])
+    title = "Test split; MACs relative to the full dense network"
+    rows = [cells(line)[:-1] for line in summary]
+    table = make_table(title, HEADS[:-1], rows, texts=("model",))
+    table.columns[0].no_wrap = True
     return table
 
 

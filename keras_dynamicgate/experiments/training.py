@@ -6,13 +6,14 @@ import time
 import keras
 import numpy as np
 
-from keras_dynamicgate import pictures
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.measures import measure
 from keras_dynamicgate.experiments.networks import dense_macs
 from keras_dynamicgate.experiments.store import Run
 from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.pictures.figure import available, save
+from keras_dynamicgate.pictures.gates import plot_gates
 
 TEACHER = "dropout"
 SUMMARY_SAMPLES = 1000
@@ -93,10 +94,10 @@ class Trainer:
             splits = {name: getattr(self.dataset, name) for name in ("train", "validation")}
             logits = {name: self._logits(model, split) for name, split in splits.items()}
             self.store.add_teacher(run, logits)
-        if gated_layers(model) and run.seed == self.drawn_seed and pictures.available():
+        if gated_layers(model) and run.seed == self.drawn_seed and available():
             x, y = self.dataset.test[:]
-            figure = pictures.plot_gates(model, x, y, self.dataset.class_names)
-            pictures.save(figure, self.store.folder / f"gates-{run}.png")
+            figure = plot_gates(model, x, y, self.dataset.class_names)
+            save(figure, self.store.folder / f"gates-{run}.png")
 
     def _logits(self, model, split):
         if not len(split):

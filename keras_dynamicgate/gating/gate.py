@@ -6,10 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating import checks, masks, networks, record, replicas
+from keras_dynamicgate.gating import masks, networks, record, replicas
 from keras_dynamicgate.gating.budget import INITIAL_STATE
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.utils import checks
 
 
 class Gate(keras.layers.Layer):

@@ -29,7 +29,7 @@ class GateNetwork(keras.layers.Layer):
         Gates that see only how large the input is:
 
         >>> @keras.saving.register_keras_serializable()
-        ... class NormGate(keras_dynamicgate.gating.gate_network.GateNetwork):
+        ... class NormGate(keras_dynamicgate.GateNetwork):
         ...     def build(self, input_shape):
         ...         self.add_logit_bias()
         ...     def call(self, inputs):

@@ -6,8 +6,8 @@ import math
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.gate_network import GateNetwork, gate_product, two_gate_products
+from keras_dynamicgate.utils import checks
 
 AUTO_RANK_SHARE = 0.04
 AUTO_RANK_LIMIT = 16

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks, replicas
+from keras_dynamicgate.gating import replicas
+from keras_dynamicgate.utils import checks
 
 MODES = ("hinge", "squared")
 

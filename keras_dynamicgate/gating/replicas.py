@@ -6,11 +6,10 @@ batch, and Keras leaves the weights that a layer assigns in `call` to each of th
 reduced here. On JAX there is nothing to do: `keras.distribution` runs one program over the batch.
 """
 
-import contextlib
-
 import keras
 from keras import ops
-from keras.src.backend.common import global_state
+
+from keras_dynamicgate.graph.state import own_losses
 
 
 def mean(values, axis=None):
@@ -87,25 +86,10 @@ def _sum(tensor):
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
-        with _own_losses():
+        with own_losses():
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
     from torch import distributed
 
     total = tensor.clone()  # reduced in place
     distributed.all_reduce(total)
     return total
-
-
-@contextlib.contextmanager
-def _own_losses():
-    """Keep out of this replica's losses what others add while it waits for them.
-
-    The replicas of a `MirroredStrategy` are threads that take turns at each reduction, but a Keras
-    layer has one list for what they all give to `add_loss`.
-    """
-    call = global_state.get_global_attribute("current_call_ctx")
-    layers = [] if call is None else call.entry_layer._flatten_layers()
-    losses = [list(layer._losses) for layer in layers]
-    yield
-    for layer, own in zip(layers, losses, strict=True):
-        layer._losses[:] = own

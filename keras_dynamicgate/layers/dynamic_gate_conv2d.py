@@ -5,9 +5,9 @@ import math
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
 from keras_dynamicgate.gating.openness import PooledOpen
+from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 

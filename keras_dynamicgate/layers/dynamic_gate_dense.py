@@ -4,11 +4,11 @@ import inspect
 
 import keras
 
-from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")

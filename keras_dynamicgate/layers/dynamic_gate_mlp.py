@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks
-from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, positions
-from keras_dynamicgate.layers import lora, skipping
+from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+from keras_dynamicgate.layers.skipping.feed_forward import EXECUTIONS, feed_forward
+from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -172,7 +173,7 @@ class DynamicGateMLP(GatedLayer):
 
     @execution.setter
     def execution(self, execution):
-        checks.one_of("execution", execution, skipping.EXECUTIONS)
+        checks.one_of("execution", execution, EXECUTIONS)
         self._execution = execution
 
     @property
@@ -209,7 +210,7 @@ class DynamicGateMLP(GatedLayer):
     def call(self, inputs, training=False):
         mask = None if self.gate is None else self.gate(inputs, training=training)
         if self.execution == "skip" and mask is not None and not training:
-            outputs = skipping.feed_forward(self, inputs, mask)
+            outputs = feed_forward(self, inputs, mask)
             if outputs is not None:
                 return outputs
         hidden = self.hidden_dense(inputs)

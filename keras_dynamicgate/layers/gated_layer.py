@@ -5,9 +5,11 @@ import warnings
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating import checks, networks
+from keras_dynamicgate import graph
+from keras_dynamicgate.gating import networks
 from keras_dynamicgate.gating.gate import Gate, check_arguments
 from keras_dynamicgate.layers import quantized
+from keras_dynamicgate.utils import checks
 
 WARN_SHARE = 0.25
 AUTO_GATES = 32
@@ -169,6 +171,6 @@ def gated_layers(model):
     # `model.layers` would miss gated layers inside composite layers.
     return [
         layer
-        for layer in model._flatten_layers(include_self=False)
+        for layer in graph.all_layers(model)
         if isinstance(layer, GatedLayer) and layer.gate is not None
     ]

@@ -2,10 +2,10 @@
 
 from keras import ops
 
-from keras_dynamicgate.gating import checks
 from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.flow import model_cost
+from keras_dynamicgate.macs.model_cost import model_cost
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
+from keras_dynamicgate.utils import checks
 
 
 def count_macs(model, x=None, batch_size=256) -> MacReport:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating.activations import ELEMENT_WISE
 from keras_dynamicgate.gating.cost import Flow, Product
+from keras_dynamicgate.graph.element_wise import ELEMENT_WISE
 from keras_dynamicgate.macs import rules
 
 

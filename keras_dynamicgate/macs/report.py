@@ -1,11 +1,11 @@
 """`MacReport`: what a model costs, layer by layer, as a table and as numbers."""
 
 import dataclasses
-import io
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from keras_dynamicgate.utils.tables import as_text, make_table
+
+HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "open ratio")
 
 FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
@@ -141,19 +141,8 @@ class MacReport:
         }
 
     def __str__(self):
-        text = io.StringIO()
-        console = Console(
-            file=text, width=100, color_system=None, markup=False, force_jupyter=False
-        )
-        console.print(self._table())
-        for note in self.notes():
-            console.print(note, highlight=False)
-        return text.getvalue().rstrip()
-
-    def _table(self):
-        table = Table(title="MACs per sample", title_justify="left", show_footer=True)
         mark = _mark(self)
-        total = [
+        totals = [
             "total",
             f"{self.dense:,}",
             f"{self.expected:,.0f}{mark}",
@@ -162,14 +151,8 @@ class MacReport:
             f"{self.relative:.3f}{mark}",
             f"{self.open_ratio:.3f}",
         ]
-        heads = ("layer", "dense", "expected", "executed", "gates", "relative", "open ratio")
-        for head, footer in zip(heads, total, strict=True):
-            table.add_column(
-                head, footer, justify="left" if head == "layer" else "right", overflow="fold"
-            )
-        for layer in self.layers:
-            table.add_row(*_cells(layer))
-        return table
+        rows = map(_cells, self.layers)
+        return as_text([make_table("MACs per sample", HEADS, rows, totals=totals)], self.notes())
 
     def notes(self) -> list[str]:
         """Give the sentences that stand under the table."""

@@ -9,9 +9,10 @@ import math
 import numpy as np
 from keras import layers, ops
 
-from keras_dynamicgate.gating.activations import is_feature_wise
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
 from keras_dynamicgate.gating.openness import JoinedOpen, PooledOpen, ReshapedOpen, both, either
+from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.layer_types import IDENTITIES, PADDING, POOLING, RESIZING, by_name
 
 
 def dense(layer, flows, shape):
@@ -190,24 +191,6 @@ def _merge(flows, merge):
     return merged
 
 
-def by_name(rule, *names):
-    """Give a rule to the Keras layers of these names, as far as this version of Keras has them."""
-    return {getattr(layers, name): rule for name in names if hasattr(layers, name)}
-
-
-# What these layers do to their inputs at inference: nothing.
-IDENTITIES = (
-    "Dropout",
-    "AlphaDropout",
-    "GaussianDropout",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "ActivityRegularization",
-    "GaussianNoise",
-    "Identity",
-)
-
 RULES = {
     **by_name(dense, "Dense"),
     **by_name(einsum_dense, "EinsumDense"),
@@ -215,10 +198,7 @@ RULES = {
     **by_name(depthwise_convolution, "DepthwiseConv1D", "DepthwiseConv2D"),
     **by_name(separable_convolution, "SeparableConv1D", "SeparableConv2D"),
     **by_name(attention, "MultiHeadAttention"),
-    **by_name(
-        unit_wise,
-        *IDENTITIES,
-    ),
+    **by_name(unit_wise, *IDENTITIES),
     **by_name(activation, "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
     **by_name(shifted, "BatchNormalization", "Normalization", "Rescaling"),
     **by_name(
@@ -234,19 +214,7 @@ RULES = {
         "Permute",
         "RepeatVector",
     ),
-    **by_name(
-        pooling,
-        *(
-            f"{kind}Pooling{rank}D"
-            for rank in (1, 2, 3)
-            for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
-        ),
-        *(
-            f"{kind}{rank}D"
-            for rank in (1, 2, 3)
-            for kind in ("ZeroPadding", "Cropping", "UpSampling")
-        ),
-    ),
+    **by_name(pooling, *POOLING, *RESIZING, *PADDING),
     **by_name(reshape, "Flatten", "Reshape"),
     **by_name(concatenate, "Concatenate"),
     **by_name(added, "Add", "Subtract", "Average", "Maximum", "Minimum"),

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.flow import model_cost
+from keras_dynamicgate.macs.model_cost import model_cost
 
 
 @dataclasses.dataclass

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from keras_dynamicgate.gating import checks
-from keras_dynamicgate.pareto import pareto_front
+from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.pareto import pareto_front
 
 FORMAT = '{"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.98, "relative_macs": 0.29}]}'
 

@@ -4,9 +4,9 @@ import time
 import numpy as np
 import pytest
 
-from keras_dynamicgate.datasets._cache import cache_folder
-from keras_dynamicgate.datasets._feature_cache import cached_arrays, digest_files
-from keras_dynamicgate.files import remove_leftovers, written_at_once
+from keras_dynamicgate.datasets.reading.download import cache_folder
+from keras_dynamicgate.datasets.reading.feature_cache import cached_arrays, digest_files
+from keras_dynamicgate.utils.files import remove_leftovers, written_at_once
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):

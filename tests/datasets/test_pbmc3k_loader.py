@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 from keras_dynamicgate.datasets import pbmc3k
-from keras_dynamicgate.datasets._genes import choose_genes, normalise
+from keras_dynamicgate.datasets.reading.genes import choose_genes, normalise
 
 ARCHIVE = "pbmc3k_filtered_gene_bc_matrices.tar.gz"
 
@@ -83,7 +83,7 @@ def test_too_few_genes_name_the_counts(labelled, packed, unpacked, monkeypatch):
 
 
 def test_both_originals_are_downloaded_and_checked_once(packed, monkeypatch, tmp_path):
-    files = sys.modules["keras_dynamicgate.datasets._pbmc3k_files"]
+    files = sys.modules["keras_dynamicgate.datasets.reading.pbmc3k_files"]
     for kind, name in (("ARCHIVE", ARCHIVE), ("LABELS", "pbmc3k_processed.h5ad")):
         digest = hashlib.sha256((packed / name).read_bytes()).hexdigest()
         monkeypatch.setattr(files, f"_{kind}_URL", (packed / name).as_uri())

@@ -4,11 +4,7 @@ import pytest
 from keras import ops
 
 from keras_dynamicgate.datasets import Split
-from keras_dynamicgate.experiments.distillation import (
-    DistillationLoss,
-    TaughtSplit,
-    label_accuracy,
-)
+from keras_dynamicgate.experiments.distillation import DistillationLoss, TaughtSplit, label_accuracy
 
 
 def test_loss_weighs_label_and_teacher():

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_dynamicgate.experiments.tables import markdown_table, summarise
-from keras_dynamicgate.pareto import pareto_front
+from keras_dynamicgate.utils.pareto import pareto_front
 
 
 def result(model, target, seed, accuracy, theoretical=False):

@@ -5,7 +5,8 @@ from harness import gradient
 from keras import ops
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.layers import skipping, skipping_tiles, skipping_torch
+from keras_dynamicgate.layers import dynamic_gate_mlp
+from keras_dynamicgate.layers.skipping import feed_forward, tiles, torch_loop
 
 BACKEND = keras.backend.backend()
 X = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
@@ -15,16 +16,16 @@ X = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
 def _skip_at_any_size():
     """Skip also where it does not pay: tiny layers, everything open."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(skipping.LEAST_BLOCK_WEIGHTS, BACKEND, 0)
-        patch.setattr(skipping_tiles, "WORK_LIMIT", 10.0)
-        patch.setattr(skipping_torch, "WORK_LIMIT", 10.0)
+        patch.setitem(feed_forward.LEAST_BLOCK_WEIGHTS, BACKEND, 0)
+        patch.setattr(tiles, "WORK_LIMIT", 10.0)
+        patch.setattr(torch_loop, "WORK_LIMIT", 10.0)
         yield
 
 
 @pytest.fixture
 def _retrace():
     """Forget what is compiled: the test changes what is traced."""
-    functions = (skipping._jax_function, skipping._tensorflow_function)
+    functions = (feed_forward._jax_function, feed_forward._tensorflow_function)
     for function in functions:
         function.cache_clear()
     yield
@@ -36,7 +37,7 @@ def _retrace():
 def computed(monkeypatch, _retrace):
     """The rows and hidden units of every product into hidden units that is traced or run."""
     shapes = []
-    for module in (skipping_tiles, skipping_torch):
+    for module in (tiles, torch_loop):
         original = module._hidden_units
 
         def spy(x, weights, activation, original=original):
@@ -191,23 +192,23 @@ def test_quantized_layers_and_lora_run_masked():
 
 def test_products_are_those_of_blocks_and_not_of_the_layer(computed, monkeypatch):
     model = model_of()
-    monkeypatch.setattr(skipping_tiles, "masked", lambda x, *_, **__: ops.zeros((x.shape[0], 3)))
+    monkeypatch.setattr(tiles, "masked", lambda x, *_, **__: ops.zeros((x.shape[0], 3)))
     run(model, np.resize(X, (16, 6)), "skip")
     assert computed
     assert {units for _, units in computed} == {2}
 
 
 def test_training_runs_masked(monkeypatch):
-    monkeypatch.setattr(skipping, "feed_forward", None)
+    monkeypatch.setattr(dynamic_gate_mlp, "feed_forward", None)
     model_of(execution="skip").layers[0](X, training=True)
 
 
 @pytest.mark.usefixtures("_retrace")
 def test_much_open_work_runs_masked(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(skipping_torch, "WORK_LIMIT", 0.75)
-    monkeypatch.setattr(skipping_tiles, "WORK_LIMIT", 0.75)
-    for module in (skipping_tiles, skipping_torch):
+    monkeypatch.setattr(torch_loop, "WORK_LIMIT", 0.75)
+    monkeypatch.setattr(tiles, "WORK_LIMIT", 0.75)
+    for module in (tiles, torch_loop):
         monkeypatch.setattr(module, "_block", None)
     model = model_of(gate="static")
     set_gates(model.layers[0], [1.0] * 4)
@@ -216,8 +217,8 @@ def test_much_open_work_runs_masked(monkeypatch):
         return
     # Only the mask tells, so the compiled program has both.
     monkeypatch.undo()
-    monkeypatch.setattr(skipping_tiles, "WORK_LIMIT", 0.75)
-    monkeypatch.setattr(skipping_tiles, "masked", lambda x, *_, **__: ops.ones((5, 3)))
+    monkeypatch.setattr(tiles, "WORK_LIMIT", 0.75)
+    monkeypatch.setattr(tiles, "masked", lambda x, *_, **__: ops.ones((5, 3)))
     np.testing.assert_array_equal(run(model, X, "skip"), np.ones((5, 3)))
     set_gates(model.layers[0], [1.0, 1.0, 1.0, -1.0])
     assert np.all(run(model, X, "skip") != 1)
@@ -225,10 +226,10 @@ def test_much_open_work_runs_masked(monkeypatch):
 
 def test_small_blocks_run_masked(computed, monkeypatch):
     model = model_of(gate="static")
-    monkeypatch.setitem(skipping.LEAST_BLOCK_WEIGHTS, BACKEND, 2 * (6 + 3) + 1)
+    monkeypatch.setitem(feed_forward.LEAST_BLOCK_WEIGHTS, BACKEND, 2 * (6 + 3) + 1)
     check_equal(model)
     assert computed == []
-    monkeypatch.setitem(skipping.LEAST_BLOCK_WEIGHTS, BACKEND, 2 * (6 + 3))
+    monkeypatch.setitem(feed_forward.LEAST_BLOCK_WEIGHTS, BACKEND, 2 * (6 + 3))
     check_equal(model)
     assert computed != []
 
@@ -272,7 +273,7 @@ def test_execution_has_to_be_known(execution):
     ("positions", "rows"), [(1, 2), (3, 2), (4, 4), (8, 4), (16, 8), (64, 16), (10**6, 64)]
 )
 def test_tiles_grow_with_the_square_root_of_the_batch(positions, rows):
-    assert skipping_tiles.tile_rows(positions) == rows
+    assert tiles.tile_rows(positions) == rows
 
 
 def test_gradients_pass_at_inference():

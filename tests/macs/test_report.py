@@ -8,7 +8,7 @@ from keras import layers, ops
 import keras_dynamicgate as kdg
 from keras_dynamicgate.baselines import MagnitudePrunedDense, RigLDense
 from keras_dynamicgate.gating.cost import Flow
-from keras_dynamicgate.macs.flow import model_cost
+from keras_dynamicgate.macs.model_cost import model_cost
 
 LAYERS = {"gate": "static", "block_size": 1}
 

@@ -1,0 +1,200 @@
+"""`benchmark`: what skipping saves in milliseconds, beside what it is measured against."""
+
+import itertools
+import time
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+from keras_dynamicgate import graph
+from keras_dynamicgate.benchmarking.backend_function import runner
+from keras_dynamicgate.benchmarking.dense_reference import dense_reference
+from keras_dynamicgate.benchmarking.report import BenchmarkReport, Timing
+from keras_dynamicgate.engine.arrays import as_float32
+from keras_dynamicgate.engine.engine import InferenceEngine
+from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.utils import checks
+
+LEAST_ROUNDS = 3
+WARM_UP, TIMED = 0.02, 0.02  # seconds a round; shorter, caches still hold what ran before
+LEAST_CALLS = 4
+PAUSE = 0.03  # seconds; idle threads of one library (OpenBLAS: 26 ms) spin and slow down the next
+MAC_SAMPLES = 1024
+
+
+def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seconds=2.0):
+    """Measure a gated model against its dense reference: masked, compacted and on the engine.
+
+    All run interleaved, round after round, so that what else the machine does hits them alike.
+    The dense reference is the same network with every gate open and no gate networks. Keras models
+    run as compiled functions of the backend in use, on PyTorch eagerly, without the time that
+    `predict` takes around them; all go from NumPy array to NumPy array.
+
+    Args:
+        model: A built Sequential or Functional model with gated layers and one input.
+        x: Inputs, array of shape `(samples, ...)`. Batches are taken from it in turn, from the
+            start again where there are too few samples.
+        batch_sizes: Positive integers. Defaults to `(1, 8, 64, 256, 1024)`.
+        threads: Integer, the threads of the engine; Keras's backends take their own settings.
+            Defaults to `None`: all cores.
+        seconds: Float of at least 0, about how long each batch size is measured. Defaults to 2.0.
+
+    Returns:
+        A `BenchmarkReport`; `print` shows it as a table.
+
+    Raises:
+        ValueError: If `x` is empty, an argument is outside what is allowed, the model has several
+            inputs or its cost cannot be counted.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
+        ... ])
+        >>> x = np.random.default_rng(0).normal(size=(32, 64))
+        >>> report = keras_dynamicgate.benchmark(model, x, batch_sizes=(1, 8), seconds=0.1)
+        >>> sorted({timing.name for timing in report.timings})
+        ['dense', 'engine', 'masked']
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367), whose gates are counted in MACs only
+    """
+    batch_sizes = _checked_sizes(batch_sizes)
+    checks.number("seconds", seconds, "of at least 0", lambda value: value >= 0)
+    if threads is not None:
+        checks.positive_integer("threads", threads)
+    x = _checked_inputs(model, x)
+    relative = count_macs(model, x[:MAC_SAMPLES]).relative
+    contenders, notes = _contenders(model, x[:MAC_SAMPLES], relative, threads)
+    report = BenchmarkReport(relative, keras.backend.backend(), [], notes)
+    for size in batch_sizes:
+        batches = _batches(x, size)
+        times = measure({name: run for name, (run, _) in contenders.items()}, batches, seconds)
+        dense = float(np.median(times["dense"]))
+        for name, (_, share) in contenders.items():
+            report.timings.append(_timing(name, size, times[name], dense, share))
+    return report
+
+
+def _checked_sizes(batch_sizes):
+    if isinstance(batch_sizes, str) or not isinstance(batch_sizes, Iterable):
+        raise ValueError(
+            "Argument `batch_sizes` must be a list or tuple of positive integers. "
+            f"Received: batch_sizes={batch_sizes!r}"
+        )
+    sizes = tuple(batch_sizes)
+    for size in sizes:
+        checks.positive_integer("batch_sizes", size)
+    return sizes
+
+
+def _checked_inputs(model, x):
+    inputs = len(graph.functional(model).inputs)
+    if inputs != 1:
+        raise ValueError(
+            "Argument `model` must have one input, from which batches are taken. "
+            f"Received: model {model.name!r} with {inputs} inputs"
+        )
+    x = as_float32(x)
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(
+            "Argument `x` must be an array of at least one sample with an axis for the batch. "
+            f"Received: x.shape={x.shape}"
+        )
+    return x
+
+
+def _contenders(model, x, relative, threads):
+    """Give what can be measured, as pairs of a function and its relative MACs, and what cannot."""
+    contenders = {
+        "dense": (runner(dense_reference(model)), 1.0),
+        "masked": (runner(model), relative),
+    }
+    notes = []
+    try:
+        small = _compacted(model)
+        share = count_macs(model, x).dense
+        report = count_macs(small, x)
+        contenders["compact"] = (runner(small), (report.executed + report.gates) / share)
+    except (ValueError, ImportError) as error:
+        notes.append(f"compact was not measured: {error}")
+    try:
+        engine = InferenceEngine(model, threads=threads)
+        contenders["engine"] = (engine.predict, relative)
+        notes.append(f"The engine used {engine.threads} thread(s).")
+    except ValueError as error:
+        notes.append(f"engine was not measured: {error}")
+    return contenders, notes
+
+
+def _compacted(model):
+    from keras_dynamicgate.compaction.compact import compact
+    from keras_dynamicgate.macs.model_cost import model_cost
+
+    if all(gate.input_dependent for gate in model_cost(model).gates.values()):
+        raise ValueError("the model has no static gates.")
+    return compact(model)
+
+
+def _batches(x, size):
+    """Give several batches of one size, with different samples where there are enough."""
+    count = min(16, max(1, len(x) // size))
+    index = np.arange(count * size) % len(x)
+    return [np.ascontiguousarray(x[index[i * size : (i + 1) * size]]) for i in range(count)]
+
+
+def measure(contenders, batches, seconds):
+    """Time functions on batches, round after round.
+
+    In each round every function runs some milliseconds in a row, the first of them untimed: that is
+    how it runs in a busy service. Before that it pauses, which gives the threads of the function
+    before it time to go to sleep.
+
+    Args:
+        contenders: Dict from name to a function of a batch.
+        batches: List of arrays that the calls take in turn.
+        seconds: Float, about how long all of it takes; there are `LEAST_ROUNDS` rounds at least.
+
+    Returns:
+        Dict from name to the list of times, in seconds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    turns = {name: itertools.cycle(batches) for name in contenders}
+    end, rounds = time.perf_counter() + seconds, 0
+    for name, run in contenders.items():
+        run(next(turns[name]))
+    while rounds < LEAST_ROUNDS or time.perf_counter() < end:
+        for name, run in contenders.items():
+            time.sleep(PAUSE)
+            _calls(run, turns[name], WARM_UP, 1)
+            times[name] += _calls(run, turns[name], TIMED, LEAST_CALLS)
+        rounds += 1
+    return times
+
+
+def _calls(run, batches, seconds, least):
+    """Call a function for some seconds, at least so many times; give the time of each call."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        batch = next(batches)
+        begin = time.perf_counter()
+        run(batch)
+        times.append(time.perf_counter() - begin)
+    return times
+
+
+def _timing(name, size, times, dense, share):
+    median = float(np.median(times))
+    return Timing(
+        name=name,
+        batch_size=size,
+        median=1e3 * median,
+        p90=1e3 * float(np.percentile(times, 90)),
+        throughput=size / median,
+        ratio_to_dense=dense / median,
+        ratio_to_limit=dense * share / median,
+        calls=len(times),
+    )

@@ -1,0 +1,81 @@
+"""Which rule a step follows."""
+
+from collections import Counter
+
+import keras
+
+from keras_dynamicgate.compaction.flat_model import Slot, StaticMask
+from keras_dynamicgate.compaction.gated_rules import GatedConv2D, GatedDense, GatedMLP
+from keras_dynamicgate.compaction.merge_rules import Concatenated, Mask, Merge, Multiplied, Reshaped
+from keras_dynamicgate.compaction.product_rules import Embedded, Product, Separable
+from keras_dynamicgate.compaction.rule import Rule
+from keras_dynamicgate.compaction.unit_rules import (
+    Activation,
+    Depthwise,
+    Mapped,
+    Normalized,
+    Padding,
+    ParametricReLU,
+    Rescaled,
+    Standardized,
+    UnitWise,
+)
+from keras_dynamicgate.graph.layer_types import IDENTITIES, PADDING, POOLING, RESIZING, by_name
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+
+RULES = {
+    StaticMask: Mask(),
+    DynamicGate: Rule("its gates depend on its input"),
+    DynamicGateConv2D: GatedConv2D(),
+    DynamicGateDense: GatedDense(),
+    DynamicGateMLP: GatedMLP(),
+    **by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
+    **by_name(Separable(), "SeparableConv1D", "SeparableConv2D"),
+    **by_name(Depthwise(), "DepthwiseConv1D", "DepthwiseConv2D"),
+    **by_name(Embedded(), "Embedding"),
+    **by_name(UnitWise(), *IDENTITIES, *POOLING, *RESIZING),
+    **by_name(Padding(), *PADDING),
+    **by_name(Activation(), "Activation"),
+    **by_name(Mapped(), "ReLU", "LeakyReLU", "ELU"),
+    **by_name(ParametricReLU(), "PReLU"),
+    **by_name(Normalized(), "BatchNormalization"),
+    **by_name(Rescaled(), "Rescaling"),
+    **by_name(Standardized(), "Normalization"),
+    **by_name(Reshaped(), "Flatten", "Reshape"),
+    **by_name(Concatenated(), "Concatenate"),
+    **by_name(Merge(), "Add", "Subtract", "Average", "Maximum", "Minimum"),
+    **by_name(Multiplied(), "Multiply"),
+}
+
+# `x + y` on the tensors of a model makes operations that are no layers; their classes are private.
+OPERATION_RULES = {
+    **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), Merge()),
+    "Multiply": Multiplied(),
+}
+
+
+def choose_rules(steps):
+    """Give every step its rule."""
+    uses = Counter(id(step.operation) for step in steps)
+    for step in steps:
+        step.rule = _choose(step, uses[id(step.operation)])
+
+
+def _choose(step, uses):
+    operation = step.operation
+    if uses > 1 and getattr(operation, "weights", None):
+        return Rule("it is called more than once, on different inputs")
+    if step.kwargs or not all(isinstance(leaf, Slot) for leaf in keras.tree.flatten(step.args)):
+        return Rule("it is called with further arguments")
+    if getattr(operation, "quantization_mode", None) is not None:
+        return Rule("it is quantized")
+    rule = RULES.get(type(operation))
+    if not isinstance(operation, keras.layers.Layer) and rule is None:
+        rule = OPERATION_RULES.get(type(operation).__name__)
+    if rule is None:
+        return Rule(f"no rule says what a {type(operation).__name__} does to closed units")
+    reason = rule.refusal(step)
+    return rule if reason is None else Rule(reason)

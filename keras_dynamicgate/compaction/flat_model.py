@@ -1,0 +1,261 @@
+"""A model as a flat list of plain steps: inner models opened, gated layers taken apart.
+
+A gated layer with fixed gates becomes the Keras layers inside it and a `StaticMask`, so that all
+that follows knows only one kind of gate.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_dynamicgate import graph
+from keras_dynamicgate.baselines.masked_dense import MaskedDense
+from keras_dynamicgate.compaction.calibration import GateState, gate_state
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+
+
+@dataclasses.dataclass(eq=False)
+class Slot:
+    """One tensor of the model and what is found out about its features (its last axis).
+
+    Attributes:
+        shape: Tuple, the shape with the batch axis.
+        dtype: String.
+        constants: Float array, the value of each feature that is the same for all inputs at all
+            positions; NaN elsewhere.
+        needed: Boolean array, the features that some later step reads.
+        kept: Boolean array, the features that the new model computes.
+    """
+
+    shape: tuple
+    dtype: str
+    constants: np.ndarray = dataclasses.field(init=False)
+    needed: np.ndarray = dataclasses.field(init=False)
+    kept: np.ndarray = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        self.constants = np.full(self.width, np.nan)
+        self.needed = np.zeros(self.width, bool)
+        self.kept = np.ones(self.width, bool)
+
+    @property
+    def width(self):
+        """The number of features; 1 where there is no axis of known size for them."""
+        return (self.shape[-1] or 1) if len(self.shape) > 1 else 1
+
+    @property
+    def known(self):
+        """Which features are constant."""
+        return np.isfinite(self.constants)
+
+    def all(self):
+        """Give a mask of all features."""
+        return np.ones(self.width, bool)
+
+
+@dataclasses.dataclass
+class StaticMask:
+    """Stands in the steps for gates that are the same for all inputs.
+
+    Attributes:
+        open: Boolean array, one for each feature.
+        layer_name: The name of the gated layer.
+        dtype_policy: The dtype policy of the gated layer.
+    """
+
+    open: np.ndarray
+    layer_name: str
+    dtype_policy: Any
+
+
+@dataclasses.dataclass(eq=False)
+class Step:
+    """One call of an operation.
+
+    Attributes:
+        operation: A Keras layer or operation of the original model, or a `StaticMask`.
+        name: The name that the operation gets in the new model.
+        args: The arguments of the call, with slots in the places of tensors.
+        kwargs: The keyword arguments, likewise.
+        outputs: List of slots.
+        gates: The `GateState` of a gated layer that stays gated; `None` without gates.
+        rule: The `Rule` of the operation.
+        wants: List of boolean arrays, the features that the step reads of each input.
+    """
+
+    operation: Any
+    name: str
+    args: tuple
+    kwargs: dict
+    outputs: list[Slot]
+    gates: GateState | None = None
+    rule: Any = None
+    wants: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    @property
+    def inputs(self):
+        """The slots among the arguments."""
+        leaves = keras.tree.flatten((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, Slot)]
+
+    @property
+    def alive(self):
+        """Whether anything that the step computes is needed."""
+        return any(slot.needed.any() for slot in self.outputs)
+
+
+class Steps:
+    """The steps of a model, in an order in which they can run.
+
+    Args:
+        model: A built Sequential or Functional model.
+        calibration: A `Calibration` or `None`.
+
+    Attributes:
+        inputs: List of slots.
+        input_names: List of the names of the inputs.
+        outputs: List of slots.
+        steps: List of `Step`.
+    """
+
+    def __init__(self, model, calibration=None):
+        self.calibration = calibration
+        self.steps: list[Step] = []
+        self._ordinary: dict[int, keras.layers.Dense] = {}
+        tensors = graph.functional(model).inputs
+        self.inputs = [_slot_like(tensor) for tensor in tensors]
+        self.input_names = [graph.input_layer(tensor).name for tensor in tensors]
+        self.outputs = self._open(model, self.inputs, prefix="")
+
+    def _open(self, model, slots, prefix):
+        """Add the steps of a model and give the slots of its outputs."""
+
+        def visit(operation, node, args, kwargs):
+            name = prefix + operation.name
+            outputs = [_slot_like(tensor) for tensor in node.outputs]
+            # Keras writes down `training=False` and `mask=None`, which say nothing.
+            kwargs = {
+                name: value
+                for name, value in kwargs.items()
+                if value is not None and value is not False
+            }
+            if _can_be_opened(operation, args, kwargs):
+                return self._open(operation, keras.tree.flatten(args), name + "_")
+            if type(operation) in TAKE_APART and len(args) == 1 and not kwargs:
+                return [TAKE_APART[type(operation)](self, operation, name, args[0], outputs[0])]
+            self.add(operation, name, args, kwargs, outputs)
+            return outputs
+
+        return graph.walk(model, slots, visit)
+
+    def source(self, slot):
+        """Give the name of the layer that made the constant features of a slot what they are."""
+        while True:
+            step = next((step for step in self.steps if slot in step.outputs), None)
+            if step is None:
+                return ""
+            if isinstance(step.operation, StaticMask):
+                return step.operation.layer_name
+            if len(step.inputs) != 1:
+                return step.name
+            slot = step.inputs[0]
+            if not slot.known.any():
+                return step.name
+
+    def add(self, operation, name, args, kwargs, outputs, gates=None):
+        """Add a step and give its (first) output."""
+        if isinstance(operation, MaskedDense):
+            # Weights that are not kept are plain zeros from now on.
+            operation = self._ordinary.setdefault(id(operation), operation.to_dense())
+        self.steps.append(Step(operation, name, args, kwargs, outputs, gates))
+        return outputs[0]
+
+    def mask(self, layer, name, slot, is_open):
+        """Add a `StaticMask` and give its output."""
+        output = Slot(slot.shape, layer.compute_dtype)
+        mask = StaticMask(is_open, name, layer.dtype_policy)
+        return self.add(mask, f"{name}_mask", (slot,), {}, [output])
+
+
+def _slot_like(tensor):
+    return Slot(tuple(tensor.shape), tensor.dtype)
+
+
+def _can_be_opened(operation, args, kwargs):
+    """Tell whether a step is an inner model that can be replaced by what is in it."""
+    plain = type(operation) is keras.Sequential or type(operation).__name__ == "Functional"
+    if not isinstance(operation, keras.Model) or not plain or kwargs:
+        return False
+    slots = keras.tree.flatten(args)
+    inputs = graph.functional(operation).inputs
+    return len(slots) == len(inputs) and all(
+        # Otherwise the inner model converts what it is given.
+        isinstance(slot, Slot)
+        and slot.dtype == tensor.dtype
+        and len(slot.shape) == len(tensor.shape)
+        for slot, tensor in zip(slots, inputs, strict=True)
+    )
+
+
+def _dynamic_gate(steps, layer, name, slot, output):
+    if layer.gate is None:
+        return steps.mask(layer, name, slot, slot.all())
+    gates = gate_state(layer.gate, steps.calibration)
+    if not gates.fixed:
+        slot = steps.add(layer, name, (slot,), {}, [output], gates)
+    if gates.fixed or not gates.ever.all():
+        return steps.mask(layer, name, slot, np.repeat(gates.ever, layer.block_size))
+    return slot
+
+
+def _gated_product(steps, layer, name, slot, output):
+    product = layer.dense_layers[0]
+    if layer.gate is None:
+        return steps.add(product, name, (slot,), {}, [output])
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        # Masks and slots are of the last axis.
+        return steps.add(layer, name, (slot,), {}, [output])
+    gates = gate_state(layer.gate, steps.calibration)
+    if gates.fixed:
+        slot = steps.add(product, name, (slot,), {}, [output])
+    else:
+        slot = steps.add(layer, name, (slot,), {}, [output], gates)
+    if gates.ever.all():
+        return slot
+    return steps.mask(layer, name, slot, np.repeat(gates.ever, layer.block_size))
+
+
+def _dynamic_gate_mlp(steps, layer, name, slot, output):
+    is_open = np.ones(1, bool)
+    if layer.gate is not None:
+        gates = gate_state(layer.gate, steps.calibration)
+        if not gates.fixed:
+            return steps.add(layer, name, (slot,), {}, [output], gates)
+        is_open = gates.ever
+
+    def hidden_slot():
+        return Slot((*slot.shape[:-1], layer.hidden_units), layer.compute_dtype)
+
+    hidden = steps.add(layer.hidden_dense, f"{name}_hidden", (slot,), {}, [hidden_slot()])
+    if layer.gated_linear:
+        linear = steps.add(layer.linear_dense, f"{name}_linear", (slot,), {}, [hidden_slot()])
+        multiply = keras.layers.Multiply(dtype=layer.dtype_policy)
+        hidden = steps.add(multiply, f"{name}_multiply", ([hidden, linear],), {}, [hidden_slot()])
+    if not is_open.all():
+        hidden = steps.mask(layer, name, hidden, np.repeat(is_open, layer.block_size))
+    return steps.add(layer.output_dense, name, (hidden,), {}, [output])
+
+
+# Functions `(steps, layer, name, input slot, output slot)` that add the steps of a gated layer and
+# give the slot of its output.
+TAKE_APART = {
+    DynamicGate: _dynamic_gate,
+    DynamicGateConv2D: _gated_product,
+    DynamicGateDense: _gated_product,
+    DynamicGateMLP: _dynamic_gate_mlp,
+}

@@ -1,0 +1,139 @@
+"""Rules of products: rows of closed inputs and columns of unneeded outputs go."""
+
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.compaction.rule import ONE_MUST_STAY, Rule, at_least_one
+from keras_dynamicgate.graph.element_wise import is_feature_wise
+
+ACROSS_UNITS = "its activation works across units or is not one of Keras's"
+
+
+def image(activation, row):
+    """Give the values of an activation on an array, as an array of float64."""
+    if activation is None:
+        return row
+    values = activation(ops.convert_to_tensor(np.asarray(row, "float32")))
+    return ops.convert_to_numpy(values).astype("float64")
+
+
+class Product(Rule):
+    """`Dense` and convolutions, of kernel `(..., inputs, outputs)`.
+
+    A constant input adds the same to an output at all positions, as a bias does.
+    """
+
+    def refusal(self, step):
+        layer = step.operation
+        if getattr(layer, "data_format", "channels_last") != "channels_last":
+            return "its channels are not on the last axis"
+        if getattr(layer, "groups", 1) != 1:
+            return "it works in groups of channels"
+        return None
+
+    def foldable(self, step):
+        """Tell which inputs are constant and act as a bias."""
+        constants = step.inputs[0].constants
+        # Padding puts zeros beside the constant: at the border its sum is another one.
+        padded = getattr(step.operation, "padding", "valid") != "valid"
+        return constants == 0 if padded else np.isfinite(constants)
+
+    def constants(self, step):
+        slot, layer = step.inputs[0], step.operation
+        if not self.foldable(step).all():
+            return super().constants(step)
+        kernel, bias = _weights(layer)
+        return [image(layer.activation, slot.constants @ over_positions(kernel) + bias)]
+
+    def wants(self, step):
+        return [at_least_one(~self.foldable(step))]
+
+    def keeps(self, step):
+        slot = step.outputs[0]
+        return [slot.needed if is_feature_wise(step.operation.activation) else slot.all()]
+
+    def stays(self, step):
+        slot, foldable = step.inputs[0], self.foldable(step)
+        return [
+            (slot, slot.known & ~foldable, "its padding puts zeros beside a constant"),
+            (slot, foldable & step.wants[0], ONE_MUST_STAY),
+        ]
+
+    def why_unneeded(self, step):
+        return ACROSS_UNITS
+
+    def build(self, step, args, kwargs, layers):
+        operation, kept = step.operation, step.outputs[0].kept
+        kernel, bias = _weights(operation)
+        folded = bias + folded_constants(step, over_positions(kernel))
+        use_bias = operation.use_bias or bool(np.any(folded[kept]))
+        size = "filters" if "filters" in operation.get_config() else "units"
+        layer, _ = layers.copy(step, {size: int(kept.sum()), "use_bias": use_bias, **WITHOUT_LORA})
+        outputs = layer(*args, **kwargs)
+        weights = [kernel[..., step.wants[0], :][..., kept], folded[kept]]
+        layer.set_weights(weights[: 1 + use_bias])
+        return outputs
+
+
+# What a LoRA adds is in the kernel by now.
+WITHOUT_LORA = {"lora_rank": None, "lora_alpha": None}
+
+
+def folded_constants(step, kernel):
+    """Give what the inputs that are not read any more add, in a kernel `(inputs, outputs)`."""
+    unread = ~step.wants[0]
+    return step.inputs[0].constants[unread] @ kernel[unread]
+
+
+def _weights(layer):
+    kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
+    bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
+    return kernel, bias.astype("float64")
+
+
+def over_positions(kernel):
+    """Sum a kernel over the positions of its window, for inputs that are alike everywhere."""
+    return kernel.sum(axis=tuple(range(kernel.ndim - 2)))
+
+
+class Separable(Product):
+    """`SeparableConv`: a depthwise, then a 1x1 convolution; only zeros are folded."""
+
+    def foldable(self, step):
+        return step.inputs[0].constants == 0
+
+    def constants(self, step):
+        return Rule.constants(self, step)
+
+    def build(self, step, args, kwargs, layers):
+        operation, kept, wanted = step.operation, step.outputs[0].kept, step.wants[0]
+        layer, _ = layers.copy(step, {"filters": int(kept.sum())})
+        outputs = layer(*args, **kwargs)
+        depthwise, pointwise, *bias = operation.get_weights()
+        middle = np.repeat(wanted, operation.depth_multiplier)
+        layer.set_weights(
+            [
+                depthwise[..., wanted, :],
+                pointwise[..., middle, :][..., kept],
+                *(values[kept] for values in bias),
+            ]
+        )
+        return outputs
+
+
+class Embedded(Rule):
+    """`Embedding`: unneeded features are columns of its table."""
+
+    def keeps(self, step):
+        return [step.outputs[0].needed]
+
+    def stays(self, step):
+        return []
+
+    def build(self, step, args, kwargs, layers):
+        kept = step.outputs[0].kept
+        changes = {"output_dim": int(kept.sum()), **WITHOUT_LORA}
+        layer, _ = layers.copy(step, changes)
+        outputs = layer(*args, **kwargs)
+        layer.set_weights([ops.convert_to_numpy(step.operation.embeddings)[:, kept]])
+        return outputs

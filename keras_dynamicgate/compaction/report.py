@@ -1,0 +1,150 @@
+"""What compaction removed, what it left and why."""
+
+import dataclasses
+from typing import Any
+
+from keras_dynamicgate import graph
+from keras_dynamicgate.compaction.kept_gates import kept_by_gates
+from keras_dynamicgate.utils.tables import as_text, make_table
+
+
+@dataclasses.dataclass(frozen=True)
+class CompactedLayer:
+    """A layer and its number of output units, before and after; for inputs: those that are read."""
+
+    name: str
+    before: int
+    after: int
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptUnits:
+    """Closed or unneeded units that stay, or gates of units that are always open.
+
+    Attributes:
+        layer: Name of the layer whose units they are.
+        units: How many they are.
+        because_of: Name of the layer that makes them stay.
+        reason: Why it does.
+    """
+
+    layer: str
+    units: int
+    because_of: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CompactionReport:
+    """What `compact` did. `print(report)` shows it as tables.
+
+    Attributes:
+        layers: List of `CompactedLayer`, the layers that have fewer units or are gone.
+        kept: List of `KeptUnits`.
+        still_gated: Names of the layers of the new model that need this package to load.
+        parameters_before: The number of parameters of the original model.
+        parameters_after: The number of parameters of the new model.
+        calibration_samples: The number of samples that gates were judged by, `None` without.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateDense(32, gate="static", block_size=1, top_k=8),
+        ...     keras.layers.Dense(10),
+        ... ])
+        >>> small, report = keras_dynamicgate.compact_with_report(model)
+        >>> [(layer.before, layer.after) for layer in report.layers]
+        [(32, 8)]
+    """
+
+    layers: list[CompactedLayer]
+    kept: list[KeptUnits]
+    still_gated: list[str]
+    parameters_before: int
+    parameters_after: int
+    calibration_samples: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything in the report as a dict that `json.dump` takes."""
+        return dataclasses.asdict(self)
+
+    def __str__(self):
+        rows = [(layer.name, f"{layer.before:,}", f"{layer.after:,}") for layer in self.layers]
+        tables = [make_table("Output units", ("layer", "before", "after"), rows)]
+        if self.kept:
+            heads = ("layer", "units", "because of", "reason")
+            rows = [
+                (each.layer, f"{each.units:,}", each.because_of, each.reason) for each in self.kept
+            ]
+            texts = ("layer", "because of", "reason")
+            tables.append(make_table("What stays", heads, rows, texts=texts))
+        return as_text(tables, self._notes())
+
+    def _notes(self):
+        notes = [f"Parameters: {self.parameters_before:,} before, {self.parameters_after:,} after."]
+        if self.calibration_samples is not None:
+            notes.append(
+                "Gates that were never or always open were judged by "
+                f"{self.calibration_samples:,} samples; on other inputs the outputs may differ."
+            )
+        if self.still_gated:
+            notes.append(f"Still gated: {', '.join(self.still_gated)}.")
+        return notes
+
+
+def make_report(model, small, steps, is_gated):
+    """Make the report on a finished compaction.
+
+    Args:
+        model: The original model.
+        small: The new one.
+        steps: The analysed `Steps` of the original.
+        is_gated: Function that tells whether a layer is one of this package.
+    """
+    calibration = steps.calibration
+    return CompactionReport(
+        layers=_changed(steps),
+        kept=_kept(steps),
+        still_gated=[layer.name for layer in graph.all_layers(small) if is_gated(layer)],
+        parameters_before=model.count_params(),
+        parameters_after=small.count_params(),
+        calibration_samples=None if calibration is None else calibration.samples,
+    )
+
+
+def _changed(steps):
+    layers = [
+        CompactedLayer(name, slot.width, int(slot.needed.sum()))
+        for name, slot in zip(steps.input_names, steps.inputs, strict=True)
+        if not slot.needed.all()
+    ]
+    for step in steps.steps:
+        slot = step.outputs[0]
+        after = int(slot.kept.sum()) if step.alive else 0
+        if after < slot.width and getattr(step.operation, "weights", None):
+            layers.append(CompactedLayer(step.name, slot.width, after))
+    return layers
+
+
+def _kept(steps):
+    kept: list[KeptUnits] = []
+    for step in steps.steps:
+        if not step.alive:
+            continue
+        for slot, mask, reason in step.rule.stays(step):
+            _add(kept, steps.source(slot), mask, step.name, reason)
+        why_unneeded = step.rule.why_unneeded(step)
+        for slot in step.outputs if why_unneeded else ():
+            _add(kept, step.name, slot.kept & ~slot.needed, step.name, why_unneeded)
+        for entry in kept_by_gates(step, steps.calibration):
+            _add(kept, *entry)
+    for slot in steps.outputs:
+        _add(kept, steps.source(slot), slot.known, "", "they are outputs of the model")
+    return kept
+
+
+def _add(kept, layer, mask, because_of, reason):
+    entry = KeptUnits(layer, int(mask.sum()), because_of, reason or "")
+    # A layer that is called twice keeps its units once.
+    if entry.units and entry not in kept:
+        kept.append(entry)

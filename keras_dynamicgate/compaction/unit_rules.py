@@ -1,0 +1,174 @@
+"""Rules of layers that keep each feature apart: what is removed before them is removed in them."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dynamicgate.compaction.product_rules import ACROSS_UNITS, image
+from keras_dynamicgate.compaction.rule import Rule
+from keras_dynamicgate.graph.element_wise import is_feature_wise
+
+
+class UnitWise(Rule):
+    """Layers without weights that give back a constant as it is: dropout, pooling, cropping."""
+
+    def refusal(self, step):
+        if getattr(step.operation, "data_format", "channels_last") != "channels_last":
+            return "its channels are not on the last axis"
+        return None
+
+    def constants(self, step):
+        return [step.inputs[0].constants]
+
+    def wants(self, step):
+        return [step.outputs[0].needed for _ in step.inputs]
+
+    def keeps(self, step):
+        return [step.outputs[0].needed]
+
+    def stays(self, step):
+        # Constants that go on as constants are the next step's matter.
+        known = step.outputs[0].known
+        return [
+            (slot, slot.known & ~known & want, self.reason)
+            for slot, want in zip(step.inputs, step.wants, strict=True)
+        ]
+
+    def why_unneeded(self, step):
+        return None
+
+
+class Padding(UnitWise):
+    """Layers that put zeros around: only a channel of zeros stays constant."""
+
+    def __init__(self):
+        super().__init__("it puts zeros around a constant that is not 0")
+
+    def constants(self, step):
+        constants = step.inputs[0].constants
+        return [np.where(constants == 0, 0.0, np.nan)]
+
+
+class Mapped(UnitWise):
+    """Layers that map each number by itself: a constant becomes another one."""
+
+    def constants(self, step):
+        slot = step.inputs[0]
+        row = np.where(slot.known, slot.constants, 0.0).astype("float32")
+        row = row.reshape((1,) * (len(slot.shape) - 1) + (-1,))
+        values = ops.convert_to_numpy(step.operation(row)).astype("float64").reshape(-1)
+        return [np.where(slot.known, values, np.nan)]
+
+
+class Rescaled(Mapped):
+    """`Rescaling`, whose scale and offset may differ from feature to feature."""
+
+    def refusal(self, step):
+        shapes = [np.shape(step.operation.scale), np.shape(step.operation.offset)]
+        if any(math.prod(shape) not in (1, *shape[-1:]) for shape in shapes):
+            return "it scales positions by different numbers"
+        if keras.config.image_data_format() != "channels_last" and shapes != [(), ()]:
+            return "its channels are not on the last axis"
+        return None
+
+    def build(self, step, args, kwargs, layers):
+        layer, wanted = step.operation, step.wants[0]
+        changes = {"scale": _part(layer.scale, wanted), "offset": _part(layer.offset, wanted)}
+        return layers.copy(step, changes)[0](*args, **kwargs)
+
+
+class Standardized(Mapped):
+    """`Normalization` on the last axis or as a whole: its statistics become constants."""
+
+    def refusal(self, step):
+        layer, last = step.operation, len(step.inputs[0].shape) - 1
+        on_last = {axis % (last + 1) for axis in layer.axis} <= {last}
+        return None if on_last else "it does not work on the last axis"
+
+    def build(self, step, args, kwargs, layers):
+        layer, wanted = step.operation, step.wants[0]
+        changes = {"mean": _part(layer.mean, wanted), "variance": _part(layer.variance, wanted)}
+        return layers.copy(step, changes)[0](*args, **kwargs)
+
+
+def _part(values, wanted):
+    """Give the wanted values of a parameter of a layer, a number if it is one for all features."""
+    values = ops.convert_to_numpy(values).reshape(-1)
+    return float(values[0]) if values.size == 1 else values[wanted].tolist()
+
+
+class Activation(Mapped):
+    """`Activation` with a function that maps each number by itself."""
+
+    def refusal(self, step):
+        return None if is_feature_wise(step.operation.activation) else ACROSS_UNITS
+
+
+class Normalized(Mapped):
+    """`BatchNormalization` on the last axis: a mapping with weights for each feature."""
+
+    def refusal(self, step):
+        last = len(step.inputs[0].shape) - 1
+        return None if step.operation.axis in (-1, last) else "it does not work on the last axis"
+
+    def build(self, step, args, kwargs, layers):
+        layer, _ = layers.copy(step)
+        outputs = layer(*args, **kwargs)
+        wanted = step.wants[0]
+        layer.set_weights(
+            [
+                weight[..., wanted] if weight.shape[-1] == wanted.size else weight
+                for weight in step.operation.get_weights()
+            ]
+        )
+        return outputs
+
+
+class ParametricReLU(Normalized):
+    """`PReLU`, whose slope may differ from position to position."""
+
+    def refusal(self, step):
+        return None
+
+    def constants(self, step):
+        constants = step.inputs[0].constants
+        return [np.where(constants >= 0, constants, np.nan)]
+
+
+class Depthwise(UnitWise):
+    """`DepthwiseConv`: each input channel has `depth_multiplier` output channels."""
+
+    def __init__(self):
+        super().__init__("its output for a constant that is not 0 differs at the border")
+
+    def refusal(self, step):
+        if not is_feature_wise(step.operation.activation):
+            return ACROSS_UNITS
+        return super().refusal(step)
+
+    def constants(self, step):
+        layer = step.operation
+        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(1)
+        closed = np.repeat(step.inputs[0].constants == 0, layer.depth_multiplier)
+        return [np.where(closed, image(layer.activation, bias), np.nan)]
+
+    def wants(self, step):
+        needed = step.outputs[0].needed.reshape(-1, step.operation.depth_multiplier)
+        return [needed.any(axis=1)]
+
+    def keeps(self, step):
+        return [np.repeat(step.wants[0], step.operation.depth_multiplier)]
+
+    def stays(self, step):
+        slot = step.inputs[0]
+        return [(slot, slot.known & (slot.constants != 0) & step.wants[0], self.reason)]
+
+    def build(self, step, args, kwargs, layers):
+        layer, _ = layers.copy(step)
+        outputs = layer(*args, **kwargs)
+        kernel, *bias = step.operation.get_weights()
+        kept = step.outputs[0].kept
+        layer.set_weights([kernel[..., step.wants[0], :], *(values[kept] for values in bias)])
+        return outputs

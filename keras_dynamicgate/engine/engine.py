@@ -1,0 +1,183 @@
+"""`InferenceEngine`: runs a trained model and skips the blocks that its gates close."""
+
+import importlib.util
+import os
+import warnings
+
+import numpy as np
+
+from keras_dynamicgate.engine.arrays import as_float32
+from keras_dynamicgate.engine.compiled.opcodes import BY_BLOCK, BY_SAMPLE, product_mode
+from keras_dynamicgate.engine.numpy_kernels import NumpyKernels
+from keras_dynamicgate.engine.plan import make_plan
+from keras_dynamicgate.engine.steps import Product
+from keras_dynamicgate.utils import checks
+
+_FLOAT32 = np.dtype("float32")
+KERNEL_NAMES = {BY_SAMPLE: "by_sample", BY_BLOCK: "by_block"}
+
+
+class InferenceEngine:
+    """Runs a trained model with input-dependent gates and skips closed blocks for each sample.
+
+    A mask that is multiplied saves nothing; the engine reads and computes only what is open. The
+    weights are copied and packed once, at construction: later training does not reach the engine.
+    Single rows run sample by sample, each open block read once; batches run block by block, each
+    open block read once for all samples that need it. `kernel_for` says which.
+
+    With Numba (`pip install "keras-dynamicgate[engine]"`) the kernels are compiled, run on several
+    threads and release the GIL; without it NumPy runs the same steps, slower, and a warning says
+    so. An engine can be called from several threads at once.
+
+    Args:
+        model: A built Sequential or linear Functional model in float32 of `Dense`, `DynamicGate`,
+            `DynamicGateDense`, `DynamicGateMLP`, activation, `BatchNormalization`,
+            `LayerNormalization`, `RMSNormalization`, `Normalization`, `Rescaling`, `Dropout` and
+            `Flatten` layers, with at least one input-dependent gate. Sparse weights of `baselines`
+            run as zeros.
+        threads: Integer, the threads that one call may use. Defaults to `None`: all cores that
+            the process may use.
+
+    Raises:
+        ValueError: If the model holds a layer that the engine cannot run, which is named, or has
+            no input-dependent gates, or if `threads` is no positive integer.
+
+    Examples:
+        >>> model = keras.Sequential([
+        ...     keras.Input((64,)),
+        ...     keras_dynamicgate.DynamicGateMLP(256, 10, block_size=32, top_k=2),
+        ... ])
+        >>> engine = keras_dynamicgate.InferenceEngine(model, threads=1)
+        >>> engine.predict(np.ones((3, 64))).shape
+        (3, 10)
+
+    Reference:
+
+    - DynamicGate-MLP (arXiv 2603.16367)
+    """
+
+    def __init__(self, model, threads=None):
+        if threads is None:
+            threads = _available_cores()
+        checks.positive_integer("threads", threads)
+        plan = make_plan(model)
+        self._input_shape = plan.input_shape
+        self._features = plan.steps[0].features
+        self._output_features = plan.output_features
+        self._output_per_position = plan.output_per_position
+        self._products = [
+            (
+                step.name,
+                step.in_mask.block if step.in_mask else 0,
+                step.out_mask.block if step.out_mask else 0,
+            )
+            for step in plan.steps
+            if isinstance(step, Product) and step.name
+        ]
+        self._kernels = _kernels(plan, threads)
+
+    @property
+    def threads(self):
+        """The threads that one call uses."""
+        return getattr(self._kernels, "threads", 1)
+
+    @property
+    def compiled(self):
+        """Whether the kernels are compiled; else NumPy runs them."""
+        return not isinstance(self._kernels, NumpyKernels)
+
+    def kernel_for(self, batch_size):
+        """Say how each layer runs a batch.
+
+        Args:
+            batch_size: Integer, the number of samples; of positions, for a model on sequences.
+
+        Returns:
+            A dict from the name of each layer with a product to `"by_sample"`, `"by_block"` or,
+            without Numba, `"numpy"`. `DynamicGateMLP` has two products and so two entries.
+
+        Raises:
+            ValueError: If `batch_size` is no positive integer.
+        """
+        checks.positive_integer("batch_size", batch_size)
+        if not self.compiled:
+            return dict.fromkeys((name for name, _, _ in self._products), "numpy")
+        return {
+            name: KERNEL_NAMES[product_mode(batch_size, in_block, out_block)]
+            for name, in_block, out_block in self._products
+        }
+
+    def memory(self):
+        """Give the bytes that the engine holds: `weights`, and `workspace` for running calls."""
+        return {
+            "weights": self._kernels.weight_bytes(),
+            "workspace": self._kernels.workspace_bytes() if self.compiled else 0,
+        }
+
+    def predict(self, x):
+        """Compute the model's outputs, as `model.predict(x)` does.
+
+        Args:
+            x: Array of numbers of shape `(batch, ...)` with the model's input shape; anything but
+                float32 is converted.
+
+        Returns:
+            A float32 NumPy array of shape `(batch, ..., units)`.
+
+        Raises:
+            ValueError: If `x` holds no numbers or its shape does not fit the model.
+        """
+        if type(x) is not np.ndarray or x.dtype != _FLOAT32:
+            x = as_float32(x)
+        shape = x.shape
+        if shape[1:] != self._input_shape:
+            self._check_shape(shape)
+        lead = shape[:-1] if self._output_per_position else shape[:1]
+        outputs = np.empty((*lead, self._output_features), _FLOAT32)
+        if outputs.size:
+            rows = x if x.ndim == 2 else x.reshape(-1, self._features)
+            if not rows.flags.carray:
+                # The compiled kernels know one kind of array.
+                rows = np.array(rows, order="C")
+            flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
+            self._kernels.run(rows, flat)
+        return outputs
+
+    def _check_shape(self, shape):
+        """Raise a `ValueError` if an input shape is not that of the model."""
+        wanted = self._input_shape
+        if len(shape) != len(wanted) + 1 or any(
+            size not in (None, received) for size, received in zip(wanted, shape[1:], strict=True)
+        ):
+            sizes = ", ".join("any" if size is None else str(size) for size in wanted)
+            raise ValueError(
+                f"Argument `x` must have shape (batch, {sizes}). Received: x.shape={shape}"
+            )
+
+    def __repr__(self):
+        kind = "compiled" if self.compiled else "NumPy"
+        return f"<InferenceEngine {kind}, threads={self.threads}>"
+
+
+def _available_cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _kernels(plan, threads):
+    problem = "is not installed"
+    if importlib.util.find_spec("numba") is not None:
+        try:
+            from keras_dynamicgate.engine.compiled.kernels import CompiledKernels
+        except Exception as error:
+            # A broken installation, or one that does not fit NumPy's, may fail in any way.
+            problem = f"cannot be imported ({type(error).__name__}: {error})"
+        else:
+            return CompiledKernels(plan, threads)
+    warnings.warn(
+        f"Numba {problem}, so the engine runs on NumPy: correct, but slower. Install it with "
+        '`pip install "keras-dynamicgate[engine]"`.',
+        stacklevel=3,
+    )
+    return NumpyKernels(plan)

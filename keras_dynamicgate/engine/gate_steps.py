@@ -1,0 +1,139 @@
+"""The steps of the package's own layers: gate networks, gated Dense, gated MLP."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_dynamicgate.engine import layer_steps, steps
+from keras_dynamicgate.gating import masks, networks
+
+# Blocks begin at whole vectors of the kernels: 8 floats, or 16 where that fits.
+BLOCK_MULTIPLE = 8
+
+
+def add_gate(planner, layer, tensor):
+    """Add the steps of a `DynamicGate`; its static form only leaves features out."""
+    if layer.gate is None:
+        return tensor
+    if not layer.gate.input_dependent:
+        is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
+        if tensor is not None:
+            return dataclasses.replace(tensor, layout=tensor.layout.closed(is_open))
+        features = np.arange(len(is_open)) if planner.take is None else planner.take
+        planner.take = features[is_open[features]]
+        return None
+    tensor = planner.expanded(planner.loaded(tensor))
+    mask = decide(planner, layer, tensor, layer.block_size)
+    return dataclasses.replace(tensor, mask=mask)
+
+
+def add_gated_dense(planner, layer, tensor):
+    """Add the steps of a `DynamicGateDense`."""
+    return _gated_product(planner, layer, tensor, layer.dense, None)
+
+
+def add_mlp(planner, layer, tensor):
+    """Add the steps of a `DynamicGateMLP`."""
+    hidden = _gated_product(planner, layer, tensor, layer.hidden_dense, layer.linear_dense)
+    return layer_steps.add_dense(
+        planner, layer.output_dense, hidden, _called(layer, layer.output_dense)
+    )
+
+
+def _called(layer, dense):
+    """Name a product: by its layer, and by its part where the layer has several."""
+    return layer.name if len(layer.dense_layers) == 1 else f"{layer.name}/{dense.name}"
+
+
+def _gated_product(planner, layer, tensor, dense, linear):
+    """Add a Dense whose units are gated, and multiplied with a second, linear one if given."""
+    gate = layer.gate
+    name, slope = layer_steps.activation_of(layer, dense.activation)
+    if gate is not None and not gate.input_dependent:
+        return _statically_gated(planner, layer, tensor, dense, linear)
+    across = name in layer_steps.ACROSS_UNITS
+    if gate is None or across:
+        mask = None
+    else:
+        block = -(-layer.block_size // BLOCK_MULTIPLE) * BLOCK_MULTIPLE
+        mask = decide(planner, layer, tensor, block)
+    kernel, bias = layer_steps.dense_weights(dense)
+    if across:
+        output = layer_steps.add_dense(planner, dense, tensor, _called(layer, dense))
+    else:
+        output = planner.product(tensor, kernel, bias, name, slope, mask, _called(layer, dense))
+    if linear is not None:
+        kernel, bias = layer_steps.dense_weights(linear)
+        factor = planner.product(tensor, kernel, bias, out_mask=mask, name=_called(layer, linear))
+        planner.plan.steps.append(
+            steps.Multiply(factor.buffer, output.buffer, output.layout.width, mask)
+        )
+    if across and gate is not None:
+        # Such an activation needs all units; what the gates save is the layer that follows.
+        output = dataclasses.replace(output, mask=decide(planner, layer, tensor, layer.block_size))
+    return output
+
+
+def _statically_gated(planner, layer, tensor, dense, linear):
+    """Add a Dense without the units that its static gates close."""
+    name, slope = layer_steps.activation_of(layer, dense.activation)
+    is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
+    if name in layer_steps.ACROSS_UNITS:
+        output = layer_steps.add_dense(planner, dense, tensor, _called(layer, dense))
+        return dataclasses.replace(output, layout=output.layout.closed(is_open))
+    kept = np.flatnonzero(is_open) if is_open.any() else np.array([0])
+    kernel, bias = layer_steps.dense_weights(dense)
+    bias = None if bias is None else bias[kept]
+    output = planner.product(tensor, kernel[:, kept], bias, name, slope, name=_called(layer, dense))
+    if linear is not None:
+        kernel, bias = layer_steps.dense_weights(linear)
+        bias = None if bias is None else bias[kept]
+        factor = planner.product(tensor, kernel[:, kept], bias, name=_called(layer, linear))
+        planner.plan.steps.append(
+            steps.Multiply(factor.buffer, output.buffer, output.layout.width, None)
+        )
+    layout = output.layout.scattered(kept, len(is_open)).closed(is_open)
+    return dataclasses.replace(output, layout=layout)
+
+
+def decide(planner, layer, tensor, block):
+    """Add a gate network and the decision, from the input of a layer; give the mask."""
+    gate = layer.gate
+    logits = _logits(planner, layer, tensor)
+    mask = planner.mask(gate.gates, block)
+    threshold = float(gate.threshold)
+    planner.plan.steps.append(
+        steps.Decide(
+            logits.buffer,
+            mask,
+            temperature=float(gate.temperature),
+            logit_threshold=math.log(threshold / (1.0 - threshold)),
+            top_k=gate.top_k or 0,
+            fewest=masks.fewest_open(gate.min_open, gate.gates),
+        )
+    )
+    return mask
+
+
+def _logits(planner, layer, tensor):
+    """Add the gate network of a layer; the price of its budget goes into the bias."""
+    network = layer.gate.network
+    weight = layer_steps.weight
+    kinds = (networks.LinearGate, networks.LowRankGate, networks.MLPGate)
+    if type(network) not in kinds:
+        raise layer_steps.cannot_run(
+            layer,
+            f": its gate network {type(network).__name__} is none of StaticGate, LinearGate, "
+            "LowRankGate and MLPGate",
+        )
+    bias = weight(network.bias) - weight(layer.gate.price) * weight(layer.gate.temperature)
+    if type(network) is networks.LinearGate:
+        return planner.product(tensor, weight(network.kernel), bias)
+    if type(network) is networks.LowRankGate:
+        hidden = planner.product(tensor, weight(network.down_kernel), None)
+        return planner.product(hidden, weight(network.up_kernel), bias)
+    hidden = planner.product(
+        tensor, weight(network.hidden_kernel), weight(network.hidden_bias), "relu"
+    )
+    return planner.product(hidden, weight(network.kernel), bias)

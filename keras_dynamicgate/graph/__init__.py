@@ -1,0 +1,28 @@
+"""Keras's graphs, layers and state: all that leans on names that Keras keeps private.
+
+Nothing here knows of gates.
+"""
+
+from keras_dynamicgate.graph.state import all_layers
+from keras_dynamicgate.graph.walk import (
+    Trace,
+    consumers,
+    functional,
+    has_graph,
+    input_layer,
+    nodes,
+    pair_inputs,
+    walk,
+)
+
+__all__ = [
+    "Trace",
+    "all_layers",
+    "consumers",
+    "functional",
+    "has_graph",
+    "input_layer",
+    "nodes",
+    "pair_inputs",
+    "walk",
+]

@@ -1,0 +1,42 @@
+"""Layers of Keras by name, as far as the installed version has them."""
+
+from typing import TypeVar
+
+from keras import layers
+
+# What these layers do to their inputs at inference: nothing.
+IDENTITIES = (
+    "Dropout",
+    "AlphaDropout",
+    "GaussianDropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "ActivityRegularization",
+    "GaussianNoise",
+    "Identity",
+)
+
+# Layers that work on each channel by itself.
+POOLING = tuple(
+    f"{kind}Pooling{rank}D"
+    for rank in (1, 2, 3)
+    for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
+)
+RESIZING = tuple(f"{kind}{rank}D" for rank in (1, 2, 3) for kind in ("Cropping", "UpSampling"))
+PADDING = tuple(f"ZeroPadding{rank}D" for rank in (1, 2, 3))
+
+Rule = TypeVar("Rule")
+
+
+def by_name(rule: Rule, *names: str) -> dict[type[layers.Layer], Rule]:
+    """Give a rule to the Keras layers of these names, as far as this version of Keras has them.
+
+    Args:
+        rule: What holds for all of these layers.
+        *names: Names of classes in `keras.layers`.
+
+    Returns:
+        A dict from each class to the rule.
+    """
+    return {getattr(layers, name): rule for name in names if hasattr(layers, name)}

@@ -1,0 +1,116 @@
+"""The layers inside a layer, and the state that they hold."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+from keras.src.backend.common import global_state
+
+
+def all_layers(
+    layer: keras.layers.Layer, *, include_self: bool = False, recursive: bool = True
+) -> list[keras.layers.Layer]:
+    """List the layers inside a model or layer, those inside other layers included.
+
+    Unlike `model.layers`, this looks into composite layers as well.
+
+    Args:
+        layer: A model or layer.
+        include_self: Whether `layer` itself is the first of the list. Defaults to `False`.
+        recursive: Whether to look into layers inside layers. Defaults to `True`.
+
+    Returns:
+        List of layers.
+    """
+    return list(layer._flatten_layers(include_self=include_self, recursive=recursive))
+
+
+def copy_state(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Copy what a layer would write to a file: weights, statistics and vocabularies.
+
+    Unlike `set_weights`, this also brings an adapted `Normalization` to use its statistics.
+
+    Args:
+        layer: A Keras layer.
+        new: A built layer of the same kind and with weights of the same shapes.
+    """
+    store: dict[str, Any] = {}
+    layer.save_own_variables(store)
+    if store:
+        new.load_own_variables({key: ops.convert_to_numpy(store[key]) for key in store})
+    if hasattr(layer, "save_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            new.load_assets(folder)
+
+
+def copy_all_state(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Copy the state of a layer and of all layers inside it, as `copy_state` does of one."""
+    pairs = zip(
+        all_layers(layer, include_self=True), all_layers(new, include_self=True), strict=True
+    )
+    for old, other in pairs:
+        copy_state(old, other)
+
+
+def copy_trainable(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
+    """Freeze the weights of a copy that are frozen one by one in the original."""
+    # The weights of a LoRA come last, and are not there where it has been merged.
+    pairs = zip(layer._trainable_variables, new._trainable_variables, strict=False)
+    for weight, other in pairs:
+        if other.trainable != weight.trainable:
+            other.trainable = weight.trainable
+
+
+def copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """Copy a `Lambda` with the function that it has, whatever language its config is in."""
+    # Its own config may hold code, which Keras takes for a danger.
+    config = keras.layers.Layer.get_config(layer)
+    options = {"output_shape": layer._output_shape, "mask": layer.mask}
+    return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
+
+
+def track_instead(
+    holder: keras.layers.Layer, old: keras.layers.Layer, new: keras.layers.Layer
+) -> None:
+    """Make a layer track `new` where it tracked `old`, also if it is built.
+
+    Args:
+        holder: The layer that has `old` in one of its attributes.
+        old: The layer that it tracks, if it does.
+        new: The layer that comes in its place.
+    """
+    # A built layer refuses new layers. It keeps its number of layers here, in their order, and so
+    # may track the new one without being unlocked.
+    if holder._tracker.is_in_store("layers", old):
+        holder._tracker.replace_tracked_value("layers", old, new)
+    if hasattr(holder, "_torch_params"):
+        # PyTorch's own list of the parameters, which is made anew when it is asked for.
+        del holder._torch_params
+
+
+def readable(x: Any) -> Any:
+    """Give a PyTorch tensor as one that NumPy can read, without a copy where it can; else `x`."""
+    if not callable(getattr(x, "detach", None)):
+        return x
+    # NumPy takes no tensor that requires a gradient or lies on a GPU, and no bfloat16.
+    x = x.detach().cpu()
+    return x.float() if x.is_floating_point() else x
+
+
+@contextlib.contextmanager
+def own_losses() -> Iterator[None]:
+    """Keep what other replicas add to losses meanwhile out of those of this replica.
+
+    The replicas of a `MirroredStrategy` are threads that take turns at each reduction, but a Keras
+    layer has one list for what they all give to `add_loss`.
+    """
+    call = global_state.get_global_attribute("current_call_ctx")
+    layers = [] if call is None else all_layers(call.entry_layer, include_self=True)
+    losses = [list(layer._losses) for layer in layers]
+    yield
+    for layer, own in zip(layers, losses, strict=True):
+        layer._losses[:] = own

@@ -1,0 +1,140 @@
+"""What a layer does inside, and what a model does at sizes that its inputs leave open."""
+
+import contextlib
+import functools
+
+import keras
+
+from keras_dynamicgate import graph
+
+
+def at_sizes(model, shapes):
+    """Give the graph of a model with inputs of known sizes.
+
+    Args:
+        model: A built Sequential or Functional model. It is left as it was.
+        shapes: The shape of each input, without the batch axis.
+
+    Returns:
+        The graph of the model where all sizes in it are known already, else a `Trace`.
+    """
+    functional = graph.functional(model)
+    made = [tensor for node in graph.nodes(functional) for tensor in node.outputs]
+    if not any(None in tuple(tensor.shape)[1:] for tensor in made):
+        return functional
+    operations = [node.operation for node in graph.nodes(functional)]
+
+    def call(*tensors):
+        return graph.walk(
+            functional,
+            tensors,
+            lambda operation, node, args, kwargs: keras.tree.flatten(operation(*args, **kwargs)),
+        )
+
+    tensors = _symbolic(functional.inputs, shapes)
+    return _record(model.name, operations, call, tensors, _vague(operations))
+
+
+def unfold(layer, node, shapes):
+    """Give the inside of a layer, as it is called in a graph, as a graph of its own.
+
+    The layer's `call` is run on symbolic tensors, on which each inner layer and each operation of
+    `keras.ops` leaves a trace. Products of weights alone leave none.
+
+    Args:
+        layer: A built layer. It is left as it was.
+        node: The call of the layer in a graph.
+        shapes: The shape of each tensor in the call, without the batch axis.
+
+    Returns:
+        A `Trace`, or `None` where the inside cannot be recorded: the layer's `call` depends on the
+        values of tensors, leaves Keras's operations, mixes samples or makes sizes unknown.
+    """
+    tensors = _symbolic(node.input_tensors, shapes)
+    values = dict(zip(map(id, node.input_tensors), tensors, strict=True))
+    args, kwargs = node.arguments.fill_in(values)
+    inner = graph.all_layers(layer)
+    # Layers of other packages may inherit a `compute_output_spec` for other arguments than theirs.
+    foreign = {each for each in inner if not type(each).__module__.startswith("keras.")}
+    running = _vague(inner) | foreign
+    try:
+        trace = _record(layer.name, inner, lambda *_: layer.call(*args, **kwargs), tensors, running)
+    except Exception:
+        # Code of any kind may fail in any way on a tensor without values.
+        return None
+    if len(trace.outputs) != len(node.outputs):
+        return None
+    # One sample goes in. Where the first axis is another one, samples have been mixed.
+    made = [tuple(tensor.shape) for each in trace.nodes for tensor in each.outputs]
+    known = all(shape[:1] == (1,) and None not in shape for shape in made)
+    return trace if known else None
+
+
+def _vague(operations):
+    """Give the layers that may leave a size open which is known: `output_shape=(None, 8)`."""
+    return {each for each in operations if isinstance(each, keras.layers.EinsumDense)}
+
+
+def _symbolic(tensors, shapes):
+    """Make symbolic tensors of one sample each, so that no size is unknown."""
+    return [
+        keras.KerasTensor((1, *shape), dtype=tensor.dtype)
+        for tensor, shape in zip(tensors, shapes, strict=True)
+    ]
+
+
+def _record(name, operations, call, tensors, running):
+    # In a stateless scope neither statistics nor seeds nor losses of the layers change.
+    with _without_a_trace(operations), _shapes_by_running(running), keras.StatelessScope():
+        outputs = [
+            leaf if isinstance(leaf, keras.KerasTensor) else None
+            for leaf in keras.tree.flatten(call(*tensors))
+        ]
+        return graph.Trace(name, tensors, outputs, _nodes(outputs))
+
+
+@contextlib.contextmanager
+def _without_a_trace(operations):
+    """Take the calls inside the `with` block out of the memory of operations afterwards."""
+    lists = [nodes for each in operations for nodes in (each._inbound_nodes, each._outbound_nodes)]
+    lengths = [len(nodes) for nodes in lists]
+    try:
+        yield
+    finally:
+        for nodes, length in zip(lists, lengths, strict=True):
+            del nodes[length:]
+
+
+@contextlib.contextmanager
+def _shapes_by_running(layers):
+    """Let layers find out the shapes of their outputs by running, not by what they say."""
+    for layer in layers:
+        layer.compute_output_spec = functools.partial(keras.Operation.compute_output_spec, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.compute_output_spec
+
+
+def _nodes(outputs):
+    """List the calls that tensors come from, producers before their consumers."""
+    ordered: dict = {}
+    pending = [_producer(tensor) for tensor in outputs if tensor is not None]
+    while pending:
+        node = pending[-1]
+        if node is None or node in ordered:
+            pending.pop()
+            continue
+        missing = [each for each in node.parent_nodes if each not in ordered]
+        pending += missing
+        if not missing:
+            ordered[node] = None
+    return list(ordered)
+
+
+def _producer(tensor):
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    return history.operation._inbound_nodes[history.node_index]

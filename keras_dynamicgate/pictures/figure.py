@@ -1,0 +1,24 @@
+"""Figures of matplotlib, which is an extra."""
+
+import importlib.util
+
+
+def available():
+    """Tell whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def new_figure(width, height):
+    """Create a figure that needs no display and leaves the user's matplotlib settings alone."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib. Install it with `pip install keras-dynamicgate[examples]`."
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure, path):
+    """Write a figure to a PNG file."""
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,42 @@
+"""How the gates of a model developed in training, beside what its layers cost."""
+
+from keras_dynamicgate.pictures.figure import new_figure
+
+
+def plot_summary(rows, report):
+    """Draw the open ratio of each layer over the epochs beside what the layers cost.
+
+    Args:
+        rows: List of dicts with `epoch`, `layer`, `usage` and `open_ratio`.
+        report: The `MacReport` of the last epoch.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    figure = new_figure(10, 3.6)
+    over_time, costs = figure.subplots(1, 2)
+    for name in dict.fromkeys(row["layer"] for row in rows):
+        mine = [row for row in rows if row["layer"] == name]
+        epochs = [row["epoch"] + 1 for row in mine]
+        (line,) = over_time.plot(epochs, [row["open_ratio"] for row in mine], "o-", ms=3)
+        over_time.plot(epochs, [row["usage"] for row in mine], "--", color=line.get_color())
+        line.set_label(name)
+    over_time.set(xlabel="epoch", ylabel="share of gates", ylim=(-0.03, 1.03))
+    over_time.set_title("open ratio (dashed: usage)")
+    over_time.legend()
+    _plot_costs(costs, report)
+    return figure
+
+
+def _plot_costs(axes, report):
+    layers = [layer for layer in report.layers if layer.dense]
+    names = [layer.name for layer in layers]
+    axes.barh(names, [layer.dense for layer in layers], color="0.88", label="dense")
+    executed = [layer.executed for layer in layers]
+    axes.barh(names, executed, color="tab:blue", label="executed")
+    gates = [layer.gates for layer in layers]
+    axes.barh(names, gates, left=executed, color="tab:orange", label="gates")
+    axes.invert_yaxis()
+    axes.set(xlabel="MACs per sample")
+    axes.set_title(f"relative MACs {report.relative:.3f}")
+    axes.legend()

@@ -1,0 +1,30 @@
+"""`compact` on random graphs: the same outputs as the masked model."""
+
+import keras
+import numpy as np
+import pytest
+from compaction.random_graphs import random_model
+from keras import ops
+
+from keras_dynamicgate.compaction.compact import compact_with_report
+
+
+@pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")
+@pytest.mark.parametrize("first", [0, 10, 20])
+def test_outputs_are_those_of_the_masked_model(first):
+    removed = 0
+    for seed in range(first, first + 10):
+        model = random_model(seed)
+        small, report = compact_with_report(model)
+        rng = np.random.default_rng(seed)
+        x = [rng.normal(size=(4, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
+        outputs = zip(_run(model, x), _run(small, x), strict=True)
+        for expected, output in outputs:
+            scale = max(1.0, np.abs(expected).max())
+            np.testing.assert_allclose(output / scale, expected / scale, atol=1e-5, err_msg=seed)
+        removed += report.parameters_before - report.parameters_after
+    assert removed > 200
+
+
+def _run(model, x):
+    return map(ops.convert_to_numpy, keras.tree.flatten(model(x, training=False)))
