@@ -1,5 +1,6 @@
 """Rules of gated layers whose gates depend on the input: they stay gated, on fewer units."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -9,21 +10,7 @@ from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.compaction.product_rules import folded_constants, over_positions
 from keras_dynamicgate.compaction.rule import Rule, at_least_one
 from keras_dynamicgate.gating import masks, networks
-from keras_dynamicgate.gating.gate_network import BIAS_SCALE
 from keras_dynamicgate.graph.element_wise import is_feature_wise
-
-# By the type of a gate network: the kernels that lead linearly from its input to a bias, the weight
-# that holds this bias, what the bias is divided by in there, and the kernel of the logits.
-PARTS = {
-    networks.LinearGate: (("kernel",), "scaled_bias", BIAS_SCALE, "kernel"),
-    networks.LowRankGate: (
-        ("down_kernel", "up_kernel"),
-        "scaled_bias",
-        BIAS_SCALE,
-        "up_kernel",
-    ),
-    networks.MLPGate: (("hidden_kernel",), "hidden_bias", 1.0, "kernel"),
-}
 
 
 class Gated(Rule):
@@ -31,8 +18,11 @@ class Gated(Rule):
 
     def refusal(self, step):
         network = step.operation.gate.network
-        if type(network) not in PARTS:
+        chain = network.chain()
+        if not chain or chain[-1].bias is None or len(_weights_of(chain)) != len(network.weights):
             return f"its gate network is a {type(network).__name__}, of unknown structure"
+        if any(affine.activation != "linear" for affine in _to_first_bias(chain)[:-1]):
+            return f"its gate network, a {type(network).__name__}, has no bias before an activation"
         if any(layer.quantization_mode is not None for layer in step.operation.dense_layers):
             return "it is quantized"
         sparse = [layer for layer in step.operation.dense_layers if isinstance(layer, MaskedDense)]
@@ -64,10 +54,6 @@ class Gated(Rule):
         """Make the new layer, still without weights."""
         operation, gates = step.operation, self.open_gates(step)
         network = operation.gate.network
-        config = network.get_config()
-        if isinstance(network, networks.LowRankGate):
-            # The automatic rank would be another one for the new shapes.
-            config["rank"] = network.chosen_rank
         min_open = operation.gate.min_open
         if min_open > 0 and not gates.all():
             # Half a gate less, so that rounding cannot make it one more.
@@ -75,7 +61,7 @@ class Gated(Rule):
         return layers.copy(
             step,
             {
-                "gate": networks.serialize(type(network).from_config(config)),
+                "gate": networks.serialize(type(network).from_config(network.built_config())),
                 "block_size": operation.block_size,
                 "min_open": float(min_open),
                 **changes,
@@ -85,21 +71,37 @@ class Gated(Rule):
     def fill_gate(self, step, gate):
         """Give the new gate its weights."""
         old, gates = step.operation.gate, self.open_gates(step)
-        kernels, bias, scale, last = PARTS[type(old.network)]
-        new = {weight.name: _numpy(weight) for weight in old.network.weights}
-        through = new[kernels[0]]
-        for kernel in kernels[1:]:
-            through = through @ new[kernel]
-        new[bias] = new[bias] + folded_constants(step, through) / scale
-        new[kernels[0]] = new[kernels[0]][step.wants[0]]
-        new[last] = new[last][:, gates]
-        new["scaled_bias"] = new["scaled_bias"][gates]
-        for weight in gate.network.weights:
-            weight.assign(new[weight.name])
+        chain = old.network.chain()
+        values = [_numpy(weight) for weight in _weights_of(chain)]
+        _fold(step, chain, values)
+        # The rows of the first kernel are inputs; columns of the last and its bias are gates.
+        values[0] = values[0][step.wants[0]]
+        values[-2:] = [values[-2][:, gates], values[-1][gates]]
+        for weight, value in zip(_weights_of(gate.network.chain()), values, strict=True):
+            weight.assign(value)
         for mine, other in zip(_own_weights(gate), _own_weights(old), strict=True):
             # Copied, since JAX deletes the array of a variable that it updates.
             values = ops.convert_to_numpy(other)
             mine.assign(values[gates] if other.name in ("usage", "open_ratio") else values)
+
+
+def _weights_of(chain):
+    """List the weights of a gate network, map by map."""
+    pairs = [(affine.kernel, affine.bias) for affine in chain]
+    return [weight for pair in pairs for weight in pair if weight is not None]
+
+
+def _to_first_bias(chain):
+    """Give the maps of a gate network up to the first one with a bias."""
+    first = [affine.bias is not None for affine in chain].index(True)
+    return chain[: first + 1]
+
+
+def _fold(step, chain, values):
+    """Add what constant inputs give to the first bias of a gate network."""
+    linear = _to_first_bias(chain)
+    through = functools.reduce(np.matmul, values[: len(linear)])
+    values[len(linear)] += folded_constants(step, through) / linear[-1].bias_scale
 
 
 def _call(layer, inputs):

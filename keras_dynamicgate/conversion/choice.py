@@ -7,32 +7,22 @@ from keras import ops
 
 from keras_dynamicgate.conversion.configs import with_live_parts
 from keras_dynamicgate.conversion.survey import GATED, size
+from keras_dynamicgate.gating.arguments import DEFAULTS
 from keras_dynamicgate.layers.gated_layer import resolve_block_size
 from keras_dynamicgate.utils import checks
 
-SETTINGS = (
-    "gate",
-    "block_size",
-    "temperature",
-    "threshold",
-    "top_k",
-    "estimator",
-    "initial_open",
-    "min_open",
-    "usage_regularizer",
-    "seed",
-)
+SETTINGS = ("gate", "block_size", *DEFAULTS)
 
 
 def choose(candidates, layers):
     """Choose the layers that are gated.
 
     Args:
-        candidates: List of `Candidate`.
+        candidates: List of `LayerCandidate`.
         layers: The argument `layers` of `gate_model`.
 
     Returns:
-        Dict from the chosen `Candidate` to its own gate arguments.
+        Dict from the chosen `LayerCandidate` to its own gate arguments.
 
     Raises:
         ValueError: If a name or type matches no layer or one that cannot be gated, if settings are
@@ -128,7 +118,7 @@ def gated_layer(candidate, settings):
     """Make the gated layer for a chosen layer, not yet built; its weights start as copies.
 
     Args:
-        candidate: A `Candidate`.
+        candidate: A `LayerCandidate`.
         settings: Dict of gate arguments.
 
     Raises:

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating import networks
 from keras_dynamicgate.gating.gate_network import BIAS_SCALE
 
 # As a share of the mean eigenvalue: so little that it hardly biases well-determined directions.
@@ -15,23 +14,16 @@ RIDGE = 0.1
 # Of the way from where gates start to where they close, the part that no gate enters at first.
 MARGIN = 0.25
 
-# The kernel that the logits come from, by the type of the gate network.
-LAST_KERNELS = {
-    networks.LinearGate: "kernel",
-    networks.LowRankGate: "up_kernel",
-    networks.MLPGate: "kernel",
-}
-
 
 def open_all(gate):
     """Open all gates whatever the input, no two of them quite alike.
 
     Gates that all start from the same logit close all at once when a budget presses on them.
     """
-    name = LAST_KERNELS.get(type(gate.network))
-    if name is None:
+    chain = gate.network.chain()
+    if not chain:
         return
-    kernel = getattr(gate.network, name)
+    kernel = chain[-1].kernel
     kernel.assign(np.zeros(kernel.shape, "float32"))
     # A generator of its own, so that the draws of the caller's code stay what they were.
     generator = keras.random.SeedGenerator()
@@ -56,15 +48,16 @@ def rank_blocks(gate, inputs, norms):
     if not gate.input_dependent:
         _set_bias(gate, _initial_logit(gate) + _scale(gate, mean) * mean)
         return
-    if type(gate.network) not in LAST_KERNELS:
+    chain = gate.network.chain()
+    if not chain or not _is_predictor(chain):
         return
     centre = inputs.mean(axis=0)
     inputs = inputs - centre
     kernel = _ridge(inputs, importance - mean)
-    down, up = _factors(kernel, inputs, _rank(gate.network))
+    down, up = _factors(kernel, inputs, _rank(chain))
     scores = mean + inputs @ down @ up
     scale = _scale(gate, scores)
-    _set_kernels(gate.network, down, scale * up)
+    _set_kernels(chain, down, scale * up)
     _set_bias(gate, _initial_logit(gate) + scale * (mean - centre @ down @ up))
 
 
@@ -98,12 +91,14 @@ def _ridge(inputs, targets):
     return np.linalg.solve(gram + penalty * np.eye(features), inputs.T @ targets)
 
 
-def _rank(network):
-    if isinstance(network, networks.LowRankGate):
-        return network.chosen_rank
-    if isinstance(network, networks.MLPGate):
-        return network.hidden_units // 2
-    return network.gates
+def _is_predictor(chain):
+    """Tell whether a gate network can be given any linear map of some rank."""
+    return len(chain) == 1 or (len(chain) == 2 and chain[0].activation in ("linear", "relu"))
+
+
+def _rank(chain):
+    width = chain[0].kernel.shape[1]
+    return width // 2 if chain[0].activation == "relu" else width
 
 
 def _factors(kernel, inputs, rank):
@@ -116,17 +111,16 @@ def _factors(kernel, inputs, rank):
     return down / norms, up * norms[:, None]
 
 
-def _set_kernels(network, down, up):
-    """Write two factors into the weights of a gate network."""
-    if isinstance(network, networks.LinearGate):
-        network.kernel.assign(down @ up)
-    elif isinstance(network, networks.LowRankGate):
-        _fill(network.down_kernel, down)
-        _fill(network.up_kernel, up)
-    else:
+def _set_kernels(chain, down, up):
+    """Write two factors into the kernels of a gate network."""
+    if len(chain) == 1:
+        chain[0].kernel.assign(down @ up)
+        return
+    if chain[0].activation == "relu":
         # relu(u) - relu(-u) = u
-        _fill(network.hidden_kernel, np.concatenate([down, -down], axis=1))
-        _fill(network.kernel, np.concatenate([up, -up]))
+        down, up = np.concatenate([down, -down], axis=1), np.concatenate([up, -up])
+    for affine, values in zip(chain, (down, up), strict=True):
+        _fill(affine.kernel, values)
 
 
 def _fill(weight, values):

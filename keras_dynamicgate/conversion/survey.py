@@ -41,7 +41,7 @@ FEED_FORWARD = re.compile(r"(\.\.\.|[a-zA-Z]+)([a-zA-Z]),\2([a-zA-Z])->\1\3")
 
 
 @dataclasses.dataclass(eq=False)
-class Candidate:
+class LayerCandidate:
     """A layer of a type that can be gated.
 
     Attributes:
@@ -67,11 +67,11 @@ class Origin:
 
     Attributes:
         is_input: Whether only layers without weights have changed the model's inputs.
-        heads: The `Candidate`s whose features it holds, each by itself or their sums and the like.
+        heads: The `LayerCandidate`s whose features it holds, each by itself or their sums and the like.
     """
 
     is_input: bool
-    heads: frozenset[Candidate] = frozenset()
+    heads: frozenset[LayerCandidate] = frozenset()
 
 
 def survey(model):
@@ -82,9 +82,9 @@ def survey(model):
             followed.
 
     Returns:
-        List of `Candidate`. A layer that is called several times is listed once.
+        List of `LayerCandidate`. A layer that is called several times is listed once.
     """
-    candidates: dict[int, Candidate] = {}
+    candidates: dict[int, LayerCandidate] = {}
     inputs = [Origin(is_input=True) for _ in graph.functional(model).inputs]
     for origin in _follow(model, inputs, candidates, prefix=""):
         for candidate in origin.heads:
@@ -99,7 +99,7 @@ def _follow(model, inputs, candidates, prefix):
         if graph.has_graph(operation):
             return _follow(operation, origins, candidates, name + "/")
         if type(operation) in GATED:
-            new = Candidate(name, operation, _refusal(operation))
+            new = LayerCandidate(name, operation, _refusal(operation))
             candidate = candidates.setdefault(id(operation), new)
             candidate.reads_inputs &= all(origin.is_input for origin in origins)
             return [Origin(is_input=False, heads=frozenset({candidate}))]
@@ -115,7 +115,9 @@ def _inside(operation, node, name):
     if not is_composite(operation):
         return []
     found = [
-        Candidate(f"{name}/{place.name}", place.layer, _refusal(place.layer), reads_inputs=False)
+        LayerCandidate(
+            f"{name}/{place.name}", place.layer, _refusal(place.layer), reads_inputs=False
+        )
         for place in find_places(operation)
         if type(place.layer) in GATED
     ]

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 
+import keras
 import numpy as np
 
 from keras_dynamicgate.engine import layer_steps, steps
-from keras_dynamicgate.gating import masks, networks
+from keras_dynamicgate.gating import masks
 
 # Blocks begin at whole vectors of the kernels: 8 floats, or 16 where that fits.
 BLOCK_MULTIPLE = 8
@@ -118,22 +119,20 @@ def decide(planner, layer, tensor, block):
 
 def _logits(planner, layer, tensor):
     """Add the gate network of a layer; the price of its budget goes into the bias."""
-    network = layer.gate.network
-    weight = layer_steps.weight
-    kinds = (networks.LinearGate, networks.LowRankGate, networks.MLPGate)
-    if type(network) not in kinds:
+    network, weight = layer.gate.network, layer_steps.weight
+    chain = network.chain()
+    if chain is None:
         raise layer_steps.cannot_run(
             layer,
-            f": its gate network {type(network).__name__} is none of StaticGate, LinearGate, "
-            "LowRankGate and MLPGate",
+            f": its gate network {type(network).__name__} has no `chain` of affine maps, as those "
+            "of this package have",
         )
-    bias = weight(network.bias) - weight(layer.gate.price) * weight(layer.gate.temperature)
-    if type(network) is networks.LinearGate:
-        return planner.product(tensor, weight(network.kernel), bias)
-    if type(network) is networks.LowRankGate:
-        hidden = planner.product(tensor, weight(network.down_kernel), None)
-        return planner.product(hidden, weight(network.up_kernel), bias)
-    hidden = planner.product(
-        tensor, weight(network.hidden_kernel), weight(network.hidden_bias), "relu"
-    )
-    return planner.product(hidden, weight(network.kernel), bias)
+    for affine in chain:
+        function = keras.activations.get(affine.activation)
+        name, slope = layer_steps.activation_of(layer, function)
+        bias = None if affine.bias is None else weight(affine.bias) * np.float32(affine.bias_scale)
+        if affine is chain[-1]:
+            price = weight(layer.gate.price) * weight(layer.gate.temperature)
+            bias = -np.full(layer.gate.gates, price) if bias is None else bias - price
+        tensor = planner.product(tensor, weight(affine.kernel), bias, name, slope)
+    return tensor

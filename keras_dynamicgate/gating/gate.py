@@ -1,18 +1,21 @@
 """The part that every gated layer has: from its input to the mask of its blocks."""
 
 import math
+from typing import Unpack
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating import masks, networks, record, replicas
+from keras_dynamicgate.gating import arguments, masks, networks, record, replicas
+from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.budget import INITIAL_STATE
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.utils import checks
 
 
+@takes_gate_arguments
 class Gate(keras.layers.Layer):
     """Decides for each input which gates are open, and charges for it in training.
 
@@ -25,15 +28,6 @@ class Gate(keras.layers.Layer):
         network: Name of a gate network or a `GateNetwork`.
         gates: Integer, the number of gates, or `None` if it is set before the build.
         block_size: Integer, the units that share one gate. Defaults to 1.
-        temperature: Float above 0, divides the logits. Defaults to 1.0.
-        threshold: Float between 0 and 1; a gate opens above it. Defaults to 0.5.
-        top_k: Integer, the number of open gates in place of the threshold, or `None`.
-        estimator: `"threshold"`, `"bernoulli"`, `"logistic"` or `"soft"`, how masks are made in
-            training. Defaults to `"logistic"`.
-        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
-        min_open: Float from 0 to 1, the share of gates that stays open at the least.
-        usage_regularizer: Regularizer of the gate probabilities, or `None`.
-        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
         **kwargs: `name` and the other arguments of `keras.layers.Layer`.
 
     Attributes:
@@ -59,40 +53,25 @@ class Gate(keras.layers.Layer):
         gates=None,
         *,
         block_size=1,
-        temperature=1.0,
-        threshold=0.5,
-        top_k=None,
-        estimator="logistic",
-        initial_open=0.9,
-        min_open=0.0,
-        usage_regularizer=None,
-        seed=None,
-        **kwargs,
+        **kwargs: Unpack[GatedLayerArguments],
     ):
+        taken = arguments.take(kwargs)
         super().__init__(dtype="float32", **kwargs)
         self.supports_masking = True
-        check_arguments(
-            gates=gates,
-            temperature=temperature,
-            threshold=threshold,
-            top_k=top_k,
-            estimator=estimator,
-            initial_open=initial_open,
-            min_open=min_open,
-        )
+        arguments.check(taken, gates)
         self.gates = gates
         self.block_size = block_size
-        self.initial_temperature = temperature
-        self.initial_threshold = threshold
-        self.top_k = top_k
-        self.estimator = estimator
-        self.initial_open = initial_open
-        self.min_open = min_open
-        self.usage_regularizer = keras.regularizers.get(usage_regularizer)
+        self.initial_temperature = taken["temperature"]
+        self.initial_threshold = taken["threshold"]
+        self.top_k = taken["top_k"]
+        self.estimator = taken["estimator"]
+        self.initial_open = taken["initial_open"]
+        self.min_open = taken["min_open"]
+        self.usage_regularizer = keras.regularizers.get(taken["usage_regularizer"])
         self.network = networks.get(network)
         self.seed_generator = None
-        if estimator in ("bernoulli", "logistic"):
-            self.seed_generator = keras.random.SeedGenerator(seed)
+        if self.estimator in ("bernoulli", "logistic"):
+            self.seed_generator = keras.random.SeedGenerator(taken["seed"])
         self.budget = None
 
     @property
@@ -216,39 +195,3 @@ class Gate(keras.layers.Layer):
             penalty = ops.add(penalty, ops.multiply(self.pressure, replicas.mean(probability)))
         self.add_loss(penalty)
         self.penalty.assign(ops.stop_gradient(penalty))
-
-
-def check_arguments(
-    *, gates, temperature, threshold, top_k, estimator, initial_open, min_open, **others
-):
-    """Raise a `ValueError` in Keras's style if an argument of a `Gate` is out of range.
-
-    Args:
-        gates: The number of gates, or `None` if it is not known yet.
-        temperature: As in `Gate`, and so are the others.
-        threshold: As in `Gate`.
-        top_k: As in `Gate`.
-        estimator: As in `Gate`.
-        initial_open: As in `Gate`.
-        min_open: As in `Gate`.
-        **others: Arguments that are checked where they are used.
-    """
-    checks.number("temperature", temperature, "above 0", lambda t: t > 0)
-    checks.number("threshold", threshold, "between 0 and 1", lambda t: 0 < t < 1)
-    checks.number("initial_open", initial_open, "between 0 and 1", lambda p: 0 < p < 1)
-    checks.number("min_open", min_open, "from 0 to 1", lambda share: 0 <= share <= 1)
-    checks.one_of("estimator", estimator, masks.ESTIMATORS)
-    if top_k is None:
-        return
-    checks.top_k(top_k, gates)
-    if min_open > 0:
-        raise ValueError(
-            "Arguments `top_k` and `min_open` exclude each other: `top_k` opens exactly as many "
-            f"gates as it says. Received: top_k={top_k!r}, min_open={min_open!r}"
-        )
-    if estimator == "bernoulli":
-        raise ValueError(
-            "Argument `top_k` needs an estimator that ranks the gates; 'bernoulli' draws each by "
-            "itself. Use 'logistic' or 'threshold'. "
-            f"Received: top_k={top_k!r}, estimator={estimator!r}"
-        )

@@ -6,7 +6,7 @@ import math
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating.gate_network import GateNetwork, gate_product, two_gate_products
+from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.utils import checks
 
 AUTO_RANK_SHARE = 0.04
@@ -52,7 +52,7 @@ class StaticGate(GateNetwork):
     def compute_output_shape(self, input_shape):
         return (1,) * (len(input_shape) - 1) + (self.gates,)
 
-    def products(self, shape, inputs_open):
+    def chain(self):
         return []
 
 
@@ -81,11 +81,8 @@ class LinearGate(GateNetwork):
         )
         self.add_logit_bias()
 
-    def call(self, inputs):
-        return ops.add(ops.matmul(inputs, self.kernel), self.bias)
-
-    def products(self, shape, inputs_open):
-        return [gate_product(shape, self.gates, inputs_open)]
+    def chain(self):
+        return [self.logit_map(self.kernel)]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -129,11 +126,11 @@ class LowRankGate(GateNetwork):
         )
         self.add_logit_bias()
 
-    def call(self, inputs):
-        return ops.add(ops.matmul(ops.matmul(inputs, self.down_kernel), self.up_kernel), self.bias)
+    def chain(self):
+        return [AffineMap(self.down_kernel), self.logit_map(self.up_kernel)]
 
-    def products(self, shape, inputs_open):
-        return two_gate_products(shape, self.chosen_rank, self.gates, inputs_open)
+    def built_config(self):
+        return {**self.get_config(), "rank": self.chosen_rank}
 
     def get_config(self):
         return {**super().get_config(), "rank": self.rank}
@@ -183,12 +180,9 @@ class MLPGate(GateNetwork):
         )
         self.add_logit_bias()
 
-    def call(self, inputs):
-        hidden = ops.relu(ops.add(ops.matmul(inputs, self.hidden_kernel), self.hidden_bias))
-        return ops.add(ops.matmul(hidden, self.kernel), self.bias)
-
-    def products(self, shape, inputs_open):
-        return two_gate_products(shape, self.hidden_units, self.gates, inputs_open)
+    def chain(self):
+        hidden = AffineMap(self.hidden_kernel, self.hidden_bias, "relu")
+        return [hidden, self.logit_map(self.kernel)]
 
     def get_config(self):
         return {**super().get_config(), "hidden_units": self.hidden_units}

@@ -1,13 +1,17 @@
 """`DynamicGate`: gates on the features of any tensor."""
 
+from typing import Unpack
+
 import keras
 
+from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow
 from keras_dynamicgate.gating.openness import both
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks, resolve_block_size
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
+@takes_gate_arguments
 class DynamicGate(GatedLayer):
     """Closes features, the last axis, of any tensor: they become exactly 0.
 
@@ -20,18 +24,6 @@ class DynamicGate(GatedLayer):
             `LowRankGate(rank=8)`. Defaults to `"static"`.
         block_size: Integer, the neighbouring features that share one gate; divides the size of the
             last axis. Defaults to 1.
-        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
-        threshold: Float between 0 and 1; gates open where their probability exceeds it.
-            Defaults to 0.5.
-        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
-        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
-            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
-            for ablations). Defaults to `"logistic"`.
-        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
-        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
-        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
-            added to the loss in training. Defaults to `None`.
-        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -63,30 +55,11 @@ class DynamicGate(GatedLayer):
         self,
         gate="static",
         block_size=1,
-        *,
-        temperature=1.0,
-        threshold=0.5,
-        top_k=None,
-        estimator="logistic",
-        initial_open=0.9,
-        min_open=0.0,
-        usage_regularizer=None,
-        seed=None,
-        **kwargs,
-    ):
+        **kwargs: Unpack[GatedLayerArguments],
+    ) -> None:
         super().__init__(
             gate=gate,
             block_size=block_size,
-            usage_regularizer=usage_regularizer,
-            gate_arguments={
-                "temperature": temperature,
-                "threshold": threshold,
-                "top_k": top_k,
-                "estimator": estimator,
-                "initial_open": initial_open,
-                "min_open": min_open,
-                "seed": seed,
-            },
             **kwargs,
         )
         self.add_gate(None)

@@ -1,9 +1,11 @@
 """`DynamicGateDense`: a drop-in for `Dense` whose units have gates."""
 
 import inspect
+from typing import Unpack
 
 import keras
 
+from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
@@ -12,6 +14,7 @@ from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
+@takes_gate_arguments
 class DynamicGateDense(GatedLayer):
     """A `keras.layers.Dense` that runs only the blocks of units whose gates are open.
 
@@ -42,18 +45,6 @@ class DynamicGateDense(GatedLayer):
         block_size: Integer that divides `units`, the neighbouring units that share one gate, or
             `"auto"`: the largest divisor of `units` that is at most `units / 32` and 128.
             Defaults to `"auto"`.
-        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
-        threshold: Float between 0 and 1; gates open where their probability exceeds it.
-            Defaults to 0.5.
-        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
-        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
-            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
-            for ablations). Defaults to `"logistic"`.
-        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
-        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
-        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
-            added to the loss in training. Defaults to `None`.
-        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
         dense: A layer like `keras.layers.Dense` with as many units, to gate in place of a new one,
             such as `keras_dynamicgate.baselines.RigLDense`. The other arguments of
             `keras.layers.Dense`, `activity_regularizer` apart, are then given to it. Defaults to
@@ -102,30 +93,12 @@ class DynamicGateDense(GatedLayer):
         *,
         gate="low_rank",
         block_size="auto",
-        temperature=1.0,
-        threshold=0.5,
-        top_k=None,
-        estimator="logistic",
-        initial_open=0.9,
-        min_open=0.0,
-        usage_regularizer=None,
-        seed=None,
         dense=None,
-        **kwargs,
-    ):
+        **kwargs: Unpack[GatedLayerArguments],
+    ) -> None:
         super().__init__(
             gate=gate,
             block_size=block_size,
-            usage_regularizer=usage_regularizer,
-            gate_arguments={
-                "temperature": temperature,
-                "threshold": threshold,
-                "top_k": top_k,
-                "estimator": estimator,
-                "initial_open": initial_open,
-                "min_open": min_open,
-                "seed": seed,
-            },
             activity_regularizer=activity_regularizer,
             **kwargs,
         )

@@ -1,8 +1,11 @@
 """`DynamicGateMLP`: a feed-forward block whose hidden units have gates."""
 
+from typing import Unpack
+
 import keras
 from keras import ops
 
+from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
@@ -12,6 +15,7 @@ from keras_dynamicgate.utils import checks
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
+@takes_gate_arguments
 class DynamicGateMLP(GatedLayer):
     """Dense, activation, gates, Dense in one layer: a closed hidden unit saves both products.
 
@@ -55,18 +59,6 @@ class DynamicGateMLP(GatedLayer):
         block_size: Integer that divides `hidden_units`, the neighbouring units that share one
             gate, or `"auto"`: the largest divisor of `hidden_units` that is at most
             `hidden_units / 32` and 128. Defaults to `"auto"`.
-        temperature: Float above 0 that divides the gate logits. Defaults to 1.0.
-        threshold: Float between 0 and 1; gates open where their probability exceeds it.
-            Defaults to 0.5.
-        top_k: Integer, the number of gates to open in place of the threshold. Defaults to `None`.
-        estimator: How training makes masks: `"logistic"` (threshold after logistic noise),
-            `"threshold"` (no noise), `"bernoulli"` (sampled, as in dropout) or `"soft"` (no mask,
-            for ablations). Defaults to `"logistic"`.
-        initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
-        min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
-        usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
-            added to the loss in training. Defaults to `None`.
-        seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
         execution: `"masked"` (compute everything and multiply by the mask) or `"skip"` (do not
             compute closed blocks), at inference. Defaults to `"masked"`.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
@@ -119,30 +111,12 @@ class DynamicGateMLP(GatedLayer):
         gated_linear=False,
         gate="low_rank",
         block_size="auto",
-        temperature=1.0,
-        threshold=0.5,
-        top_k=None,
-        estimator="logistic",
-        initial_open=0.9,
-        min_open=0.0,
-        usage_regularizer=None,
-        seed=None,
         execution="masked",
-        **kwargs,
-    ):
+        **kwargs: Unpack[GatedLayerArguments],
+    ) -> None:
         super().__init__(
             gate=gate,
             block_size=block_size,
-            usage_regularizer=usage_regularizer,
-            gate_arguments={
-                "temperature": temperature,
-                "threshold": threshold,
-                "top_k": top_k,
-                "estimator": estimator,
-                "initial_open": initial_open,
-                "min_open": min_open,
-                "seed": seed,
-            },
             activity_regularizer=activity_regularizer,
             **kwargs,
         )

@@ -1,13 +1,15 @@
 """What the gated layers share: their gate arguments, and masking a tensor block by block."""
 
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.gating import networks
-from keras_dynamicgate.gating.gate import Gate, check_arguments
+from keras_dynamicgate.gating import arguments, networks
+from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.layers import quantized
 from keras_dynamicgate.utils import checks
 
@@ -19,7 +21,14 @@ AUTO_BLOCK_LIMIT = 128
 class GatedLayer(keras.layers.Layer):
     """Base class of the layers that own a `Gate`; not for use by itself."""
 
-    def __init__(self, *, gate, block_size, usage_regularizer, gate_arguments, **kwargs):
+    def __init__(
+        self,
+        *,
+        gate: GateNetwork | str | dict[str, Any] | None,
+        block_size: int | str,
+        **kwargs: Any,
+    ) -> None:
+        gate_arguments = arguments.take(kwargs)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.gate: Gate | None = None
@@ -27,10 +36,10 @@ class GatedLayer(keras.layers.Layer):
         self._gate_config = {
             "gate": networks.serialize(gate),
             "block_size": block_size,
-            "usage_regularizer": keras.regularizers.serialize(
-                keras.regularizers.get(usage_regularizer)
-            ),
             **gate_arguments,
+            "usage_regularizer": keras.regularizers.serialize(
+                keras.regularizers.get(gate_arguments["usage_regularizer"])
+            ),
         }
 
     def add_gate(self, units):
@@ -44,7 +53,7 @@ class GatedLayer(keras.layers.Layer):
         self.block_size = resolve_block_size(config.pop("block_size"), units)
         gates = None if units is None else units // self.block_size
         if network is None:
-            check_arguments(gates=gates, **config)
+            arguments.check(config, gates)
             return
         self.gate = Gate(
             network,
