@@ -67,7 +67,7 @@ class Origin:
 
     Attributes:
         is_input: Whether only layers without weights have changed the model's inputs.
-        heads: The `LayerCandidate`s whose features it holds, each by itself or their sums and the like.
+        heads: Each `LayerCandidate` whose features it holds, by themselves or in sums and the like.
     """
 
     is_input: bool

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 import keras
 
@@ -62,7 +62,7 @@ DEFAULTS = GateArguments(
 )
 
 
-def take(arguments: dict[str, Any]) -> GateArguments:
+def take(arguments: Any) -> GateArguments:
     """Take the arguments of gates out of a dict of keyword arguments.
 
     Args:
@@ -71,8 +71,8 @@ def take(arguments: dict[str, Any]) -> GateArguments:
     Returns:
         All arguments of gates, with defaults for those that were not given.
     """
-    taken = {name: arguments.pop(name, default) for name, default in DEFAULTS.items()}
-    return GateArguments(**taken)
+    taken: Any = {name: arguments.pop(name, default) for name, default in DEFAULTS.items()}
+    return cast(GateArguments, taken)
 
 
 def check(arguments: Mapping[str, Any], gates: int | None) -> None:
@@ -126,18 +126,20 @@ def takes_gate_arguments(layer: Class) -> Class:
     Returns:
         The same class.
     """
-    signature = inspect.signature(layer.__init__)
+    constructor = vars(layer)["__init__"]
+    signature = inspect.signature(constructor)
     *parameters, others = signature.parameters.values()
     own = [
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=DEFAULTS[name],
-            annotation=annotation,
+            default=default,
+            annotation=GateArguments.__annotations__[name],
         )
-        for name, annotation in GateArguments.__annotations__.items()
+        for name, default in DEFAULTS.items()
     ]
-    layer.__init__.__signature__ = signature.replace(parameters=[*parameters, *own, others])
+    others = others.replace(annotation=Any)
+    constructor.__signature__ = signature.replace(parameters=[*parameters, *own, others])
     if layer.__doc__ is not None:  # as it is under `python -OO`
         head, rest = layer.__doc__.split("        **kwargs:", 1)
         layer.__doc__ = f"{head}{documentation()}        **kwargs:{rest}"

@@ -1,6 +1,14 @@
 """The controller that steers all gates of a model to one budget, inside the training step."""
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from keras import ops
+
+from keras_dynamicgate.gating.openness import Averages
+
+if TYPE_CHECKING:
+    from keras_dynamicgate.gating.gate import Gate
 
 LARGEST_GAIN = 0.2
 SMALLEST_GAIN = 0.0002
@@ -21,7 +29,7 @@ NOISE_ENDS_AT = 0.7
 INITIAL_STATE = (0.0, LARGEST_GAIN, 0.0, 0.0)
 
 
-def is_steerable(gate):
+def is_steerable(gate: "Gate") -> bool:
     """Tell whether a price can change what a `Gate` does: not with `top_k`, not while frozen."""
     return gate.top_k is None and gate.trainable
 
@@ -54,7 +62,17 @@ class BudgetController:
             known and `progress` is set from outside.
     """
 
-    def __init__(self, gates, relative_macs, *, target, start, warmup, ramp, progress_per_step):
+    def __init__(
+        self,
+        gates: "Sequence[Gate]",
+        relative_macs: Callable[[Averages], Any],
+        *,
+        target: float,
+        start: float,
+        warmup: float,
+        ramp: float,
+        progress_per_step: float,
+    ) -> None:
         self.gates = gates
         self._steered = next(gate for gate in gates if is_steerable(gate))
         self.relative_macs = relative_macs
@@ -64,14 +82,14 @@ class BudgetController:
         self.ramp = ramp
         self.progress_per_step = progress_per_step
 
-    def set_progress(self, progress):
+    def set_progress(self, progress: float) -> None:
         """Set the share of the training that is done."""
         for gate in self.gates:
             state = ops.convert_to_numpy(gate.budget_state).copy()
             state[0] = progress
             gate.budget_state.assign(state)
 
-    def step(self, gate):
+    def step(self, gate: "Gate") -> None:
         """Move on by one training step, when the first gate of the model is called."""
         if gate is not self.gates[0]:
             return
@@ -102,19 +120,19 @@ class BudgetController:
                 each.price.assign(price)
                 each.pressure.assign(multiplier * self._marginal_macs(each, usage))
 
-    def allowance(self, progress):
+    def allowance(self, progress: Any) -> Any:
         """Give the relative MACs that are allowed at a share of the training."""
         ramped = ops.clip((progress - self.warmup) / max(self.ramp, 1e-6), 0.0, 1.0)
         return self.start + (self.target - self.start) * ramped
 
-    def _error(self, allowance):
+    def _error(self, allowance: Any) -> Any:
         """Compare what the masks of the last step cost with what is allowed."""
         open_ratios = {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self.gates}
         measured = self.relative_macs(open_ratios)
         error = ops.log(measured / allowance)
         return ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
 
-    def _marginal_macs(self, gate, usage):
+    def _marginal_macs(self, gate: "Gate", usage: Averages) -> Any:
         """Give what the model costs more with this gate open than with it closed."""
         opened, closed = ops.ones(gate.gates), ops.zeros(gate.gates)
         return self.relative_macs({**usage, gate: opened}) - self.relative_macs(

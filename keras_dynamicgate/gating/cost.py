@@ -10,7 +10,7 @@ from keras import ops
 from keras_dynamicgate.gating.openness import Averages, Masks, Open, with_rank
 
 
-def positions(shape):
+def positions(shape: tuple[int, ...]) -> int:
     """Count the positions of a tensor of `shape` (without batch axis): all axes but the last.
 
     Args:
@@ -58,12 +58,12 @@ class Product:
         """Average the multiply-accumulates over the samples of `masks`."""
         return self.macs * float(np.mean(self._fraction(masks), dtype="float64"))
 
-    def executed_per_sample(self, masks: Masks) -> np.ndarray:
+    def executed_per_sample(self, masks: Masks) -> Any:
         """Give the multiply-accumulates of each sample, of shape `(samples or 1,)`."""
         fraction = self._fraction(masks)
         return self.macs * fraction.reshape(len(fraction), -1).mean(axis=1, dtype="float64")
 
-    def _fraction(self, masks):
+    def _fraction(self, masks: Masks) -> Any:
         """Give the share that is executed, of shape `(samples or 1, ...)`."""
         if self.kept is not None:
             kept = ops.convert_to_numpy(self.kept).astype("float32")
@@ -74,7 +74,7 @@ class Product:
                 fraction = _align(fraction, part.fraction(masks))
         return fraction
 
-    def executed_on_average(self, averages: Averages):
+    def executed_on_average(self, averages: Averages) -> Any:
         """Give the multiply-accumulates, a tensor, for the average openness of each gate.
 
         Args:
@@ -92,7 +92,7 @@ class Product:
                 macs = part.share(averages) * macs
         return macs
 
-    def _open_weights(self, kept, masks, xp=np):
+    def _open_weights(self, kept: Any, masks: Masks, xp: Any = np) -> Any:
         """Count the kept weights with open input and output, of shape `(samples or 1, ...)`."""
         rows, columns = (
             xp.ones((1, size), "float32") if part is None else part.features(masks, xp)
@@ -104,7 +104,7 @@ class Product:
         return xp.sum(through * columns, axis=-1)
 
 
-def _align(one, other):
+def _align(one: Any, other: Any) -> Any:
     """Multiply shares by sample with shares by sample and position."""
     rank = max(one.ndim, other.ndim)
     one, other = (share.reshape(share.shape + (1,) * (rank - share.ndim)) for share in (one, other))

@@ -1,7 +1,7 @@
 """The part that every gated layer has: from its input to the mask of its blocks."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -9,7 +9,8 @@ from keras import ops
 
 from keras_dynamicgate.gating import arguments, masks, networks, record, replicas
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
-from keras_dynamicgate.gating.budget import INITIAL_STATE
+from keras_dynamicgate.gating.budget import INITIAL_STATE, BudgetController
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.utils import checks
@@ -49,17 +50,17 @@ class Gate(keras.layers.Layer):
 
     def __init__(
         self,
-        network,
-        gates=None,
+        network: GateNetwork | str | dict[str, Any],
+        gates: int | None = None,
         *,
-        block_size=1,
+        block_size: int = 1,
         **kwargs: Unpack[GatedLayerArguments],
-    ):
+    ) -> None:
         taken = arguments.take(kwargs)
         super().__init__(dtype="float32", **kwargs)
         self.supports_masking = True
         arguments.check(taken, gates)
-        self.gates = gates
+        self.gates = gates or 0  # some layers know it only when they are built
         self.block_size = block_size
         self.initial_temperature = taken["temperature"]
         self.initial_threshold = taken["threshold"]
@@ -72,14 +73,14 @@ class Gate(keras.layers.Layer):
         self.seed_generator = None
         if self.estimator in ("bernoulli", "logistic"):
             self.seed_generator = keras.random.SeedGenerator(taken["seed"])
-        self.budget = None
+        self.budget: BudgetController | None = None
 
     @property
-    def input_dependent(self):
+    def input_dependent(self) -> bool:
         """Whether the gates differ from input to input."""
         return self.network.input_dependent
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if self.top_k is not None:
             checks.top_k(self.top_k, self.gates)
         odds = self.initial_open / (1.0 - self.initial_open)
@@ -100,7 +101,7 @@ class Gate(keras.layers.Layer):
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if training and self.budget is not None:
             self.budget.step(self)
         price = ops.multiply(self.price, self.temperature)
@@ -114,10 +115,10 @@ class Gate(keras.layers.Layer):
         self._charge(probability)
         return self._training_mask(logits, probability, ops.shape(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.network.compute_output_shape(input_shape)
 
-    def static_decision(self):
+    def static_decision(self) -> tuple[np.ndarray, np.ndarray]:
         """Give what static gates decide for every input, as arrays of shape `(gates,)`.
 
         Returns:
@@ -127,15 +128,15 @@ class Gate(keras.layers.Layer):
             self(np.zeros((1, 1), "float32"))
         return decided.probabilities()[self].reshape(-1), decided.masks()[self].reshape(-1)
 
-    def static_mask(self):
+    def static_mask(self) -> np.ndarray:
         """Give the mask of static gates as a boolean array of shape `(gates,)`."""
         return self.static_decision()[1] > 0
 
-    def opening(self, shape):
+    def opening(self, shape: tuple[int, ...]) -> GateOpen:
         """Describe for the MAC count which units of an output are open, given the input's shape."""
         return GateOpen(self, self.block_size, self.input_dependent and len(shape) > 1)
 
-    def _state(self, name, value, shape=()):
+    def _state(self, name: str, value: Any, shape: tuple[int, ...] = ()) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
@@ -144,7 +145,7 @@ class Gate(keras.layers.Layer):
             autocast=False,
         )
 
-    def _hard_mask(self, logits, probability):
+    def _hard_mask(self, logits: Any, probability: Any) -> Any:
         return masks.hard_mask(
             logits,
             probability,
@@ -153,7 +154,7 @@ class Gate(keras.layers.Layer):
             min_open=self.min_open,
         )
 
-    def _training_mask(self, logits, probability, input_shape):
+    def _training_mask(self, logits: Any, probability: Any, input_shape: tuple[Any, ...]) -> Any:
         """Make the mask of a training step by the estimator that was asked for."""
         if self.estimator == "soft":
             return probability
@@ -174,13 +175,13 @@ class Gate(keras.layers.Layer):
             probability = masks.gate_probability(logits, self.temperature)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
 
-    def _follow(self, probability, mask):
+    def _follow(self, probability: Any, mask: Any) -> None:
         """Keep the usage and the deterministic open ratio of each gate in the batch."""
         for weight, values in ((self.usage, probability), (self.open_ratio, mask)):
             mean = replicas.mean(values, axis=tuple(range(len(values.shape) - 1)))
             weight.assign(ops.stop_gradient(mean))
 
-    def _charge(self, probability):
+    def _charge(self, probability: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""
         if self.usage_regularizer is None and self.budget is None:
             return

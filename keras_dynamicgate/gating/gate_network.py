@@ -14,6 +14,8 @@ from keras_dynamicgate.gating.openness import Open
 # times as fast; Keras optimizers have no learning rates by group.
 BIAS_SCALE = 10.0
 
+Shape = tuple[Any, ...]  # integers, `None` for an axis of open size
+
 
 @dataclasses.dataclass(frozen=True)
 class AffineMap:
@@ -80,8 +82,8 @@ class GateNetwork(keras.layers.Layer):
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.gates: int | None = None
-        self.units: int | None = None
+        self.gates = 0
+        self.units = 0
         self.initial_logit = 0.0
 
     def configure(self, *, gates: int, units: int, initial_logit: float) -> None:
@@ -140,7 +142,7 @@ class GateNetwork(keras.layers.Layer):
             inputs = affine(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.gates)
 
     def products(self, shape: tuple[int, ...], inputs_open: Open | None) -> list[Product]:

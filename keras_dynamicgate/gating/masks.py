@@ -1,6 +1,7 @@
 """From gate logits to masks: probabilities, hard decisions and the straight-through estimator."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,17 +9,17 @@ from keras import ops
 ESTIMATORS = ("threshold", "bernoulli", "logistic", "soft")
 
 
-def gate_probability(logits, temperature):
+def gate_probability(logits: Any, temperature: Any) -> Any:
     """Turn gate logits into gate probabilities, `sigmoid(logits / temperature)`."""
     return ops.sigmoid(ops.divide(logits, temperature))
 
 
-def threshold_mask(probability, threshold):
+def threshold_mask(probability: Any, threshold: Any) -> Any:
     """Open the gates whose probability lies above the threshold."""
     return ops.cast(ops.greater(probability, threshold), probability.dtype)
 
 
-def top_k_mask(logits, k):
+def top_k_mask(logits: Any, k: int) -> Any:
     """Open exactly the `k` gates with the largest logits; the lower index wins a tie.
 
     Args:
@@ -34,7 +35,14 @@ def top_k_mask(logits, k):
     return ops.cast(ops.less(rank, k), logits.dtype)
 
 
-def hard_mask(logits, probability, *, threshold, top_k=None, min_open=0.0):
+def hard_mask(
+    logits: Any,
+    probability: Any,
+    *,
+    threshold: Any,
+    top_k: int | None = None,
+    min_open: float = 0.0,
+) -> Any:
     """Decide which gates are open, deterministically.
 
     Args:
@@ -53,19 +61,19 @@ def hard_mask(logits, probability, *, threshold, top_k=None, min_open=0.0):
     return keep_open(mask, logits, min_open)
 
 
-def fewest_open(min_open, gates):
+def fewest_open(min_open: float, gates: int) -> int:
     """Give how many of `gates` gates a floor of `min_open` keeps open."""
     # .07 * 100 is a little more than 7 in floating point.
     return math.ceil(min_open * gates - 1e-9)
 
 
-def keep_open(mask, logits, min_open):
+def keep_open(mask: Any, logits: Any, min_open: float) -> Any:
     """Open the gates with the largest logits, too, so that a floor is kept exactly."""
     fewest = fewest_open(min_open, logits.shape[-1])
     return ops.maximum(mask, top_k_mask(logits, fewest)) if fewest else mask
 
 
-def straight_through(mask, probability):
+def straight_through(mask: Any, probability: Any) -> Any:
     """Give the mask forward and the gradient of the probability backward.
 
     The order of the terms matters: `probability - stop_gradient(probability)` is exactly zero, so
@@ -87,14 +95,14 @@ def straight_through(mask, probability):
     return ops.add(ops.stop_gradient(mask), zero)
 
 
-def logistic_noise(shape, seed):
+def logistic_noise(shape: tuple[Any, ...], seed: Any) -> Any:
     """Sample standard logistic noise, which turns a threshold into a draw with `sigmoid` odds."""
     # Keeps both logarithms finite: float32 resolves 1 - 1e-6.
     uniform = keras.random.uniform(shape, minval=1e-6, maxval=1.0 - 1e-6, seed=seed)
     return ops.subtract(ops.log(uniform), ops.log1p(ops.negative(uniform)))
 
 
-def bernoulli_mask(probability, shape, seed):
+def bernoulli_mask(probability: Any, shape: tuple[Any, ...], seed: Any) -> Any:
     """Sample a mask whose gates are open with the given probabilities."""
     uniform = keras.random.uniform(shape, seed=seed)
     return ops.cast(ops.less(uniform, probability), probability.dtype)

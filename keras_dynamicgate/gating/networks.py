@@ -2,11 +2,12 @@
 
 import inspect
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
+from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork, Shape
 from keras_dynamicgate.utils import checks
 
 AUTO_RANK_SHARE = 0.04
@@ -42,17 +43,17 @@ class StaticGate(GateNetwork):
 
     input_dependent = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         # Gates that all start alike close and open all at once when a budget presses on them.
         self.add_logit_bias(spread=STATIC_SPREAD)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.reshape(self.bias, (1,) * (len(inputs.shape) - 1) + (self.gates,))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (1,) * (len(input_shape) - 1) + (self.gates,)
 
-    def chain(self):
+    def chain(self) -> list[AffineMap]:
         return []
 
 
@@ -75,13 +76,13 @@ class LinearGate(GateNetwork):
     - DynamicGate-MLP (arXiv 2603.16367), input-dependent gates
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.kernel = self.add_weight(
             name="kernel", shape=(input_shape[-1], self.gates), initializer="glorot_uniform"
         )
         self.add_logit_bias()
 
-    def chain(self):
+    def chain(self) -> list[AffineMap]:
         return [self.logit_map(self.kernel)]
 
 
@@ -107,13 +108,13 @@ class LowRankGate(GateNetwork):
         (2, 64)
     """
 
-    def __init__(self, rank=None, **kwargs):
+    def __init__(self, rank: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if rank is not None:
             checks.positive_integer("rank", rank)
         self.rank = rank
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         inputs = input_shape[-1]
         self.chosen_rank = self.rank or automatic_rank(inputs, self.units, self.gates)
         self.down_kernel = self.add_weight(
@@ -126,13 +127,13 @@ class LowRankGate(GateNetwork):
         )
         self.add_logit_bias()
 
-    def chain(self):
+    def chain(self) -> list[AffineMap]:
         return [AffineMap(self.down_kernel), self.logit_map(self.up_kernel)]
 
-    def built_config(self):
+    def built_config(self) -> dict[str, Any]:
         return {**self.get_config(), "rank": self.chosen_rank}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rank": self.rank}
 
 
@@ -161,12 +162,12 @@ class MLPGate(GateNetwork):
     - DynamicGate-MLP (arXiv 2603.16367), the gate network of the input-dependent variant
     """
 
-    def __init__(self, hidden_units=16, **kwargs):
+    def __init__(self, hidden_units: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         checks.positive_integer("hidden_units", hidden_units)
         self.hidden_units = hidden_units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.hidden_kernel = self.add_weight(
             name="hidden_kernel",
             shape=(input_shape[-1], self.hidden_units),
@@ -180,15 +181,15 @@ class MLPGate(GateNetwork):
         )
         self.add_logit_bias()
 
-    def chain(self):
+    def chain(self) -> list[AffineMap]:
         hidden = AffineMap(self.hidden_kernel, self.hidden_bias, "relu")
         return [hidden, self.logit_map(self.kernel)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "hidden_units": self.hidden_units}
 
 
-def automatic_rank(inputs, units, gates):
+def automatic_rank(inputs: int, units: int, gates: int) -> int:
     """Choose the rank of a `LowRankGate` so that it costs 4 % of what it gates, at most 16."""
     affordable = math.floor(AUTO_RANK_SHARE * inputs * units / (inputs + gates))
     return max(1, min(AUTO_RANK_LIMIT, affordable))
@@ -202,7 +203,7 @@ NETWORKS = {
 }
 
 
-def get(gate):
+def get(gate: GateNetwork | str | dict[str, Any]) -> GateNetwork:
     """Turn the argument `gate` of a gated layer into a gate network of the layer's own.
 
     Args:
@@ -231,7 +232,7 @@ def get(gate):
     )
 
 
-def _check_config(gate, config):
+def _check_config(gate: GateNetwork, config: dict[str, Any]) -> None:
     """Raise if copying a network by its config would lose constructor arguments."""
     parameters = inspect.signature(type(gate).__init__).parameters.values()
     named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
@@ -242,7 +243,7 @@ def _check_config(gate, config):
         )
 
 
-def serialize(gate):
+def serialize(gate: GateNetwork | str | dict[str, Any] | None) -> Any:
     """Turn the argument `gate` of a gated layer into what its config can hold."""
     if isinstance(gate, GateNetwork):
         return keras.saving.serialize_keras_object(gate)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-Masks = Mapping[Any, np.ndarray]
+Masks = Mapping[Any, Any]
 Averages = Mapping[Any, Any]
 
 
@@ -24,7 +24,7 @@ class Open:
         """Whether the positions of one sample can differ."""
         raise NotImplementedError
 
-    def features(self, masks: Masks, xp: Any = np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         """Give the openness of each feature, of shape `(samples or 1, ..., features)`.
 
         Args:
@@ -33,14 +33,14 @@ class Open:
         """
         raise NotImplementedError
 
-    def share(self, averages: Averages):
+    def share(self, averages: Averages) -> Any:
         """Give the open share for the average openness of gates: scalars or of shape `(gates,)`.
 
         Different gates count as independent of each other.
         """
         raise NotImplementedError
 
-    def fraction(self, masks: Masks) -> np.ndarray:
+    def fraction(self, masks: Masks) -> Any:
         """Give the open share of the features, of shape `(samples or 1, ...)`."""
         return self.features(masks).mean(axis=-1)
 
@@ -54,16 +54,16 @@ class GateOpen(Open):
     differs_by_position: bool = False
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return self.differs_by_position
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         return xp.repeat(masks[self.gate], self.block_size, axis=-1)
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         return ops.mean(averages[self.gate])
 
-    def fraction(self, masks):
+    def fraction(self, masks: Masks) -> Any:
         return masks[self.gate].mean(axis=-1)
 
 
@@ -75,13 +75,13 @@ class BothOpen(Open):
     other: Open
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return self.one.per_position or self.other.per_position
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         return self.one.features(masks, xp) * self.other.features(masks, xp)
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         return self.one.share(averages) * self.other.share(averages)
 
 
@@ -93,14 +93,14 @@ class EitherOpen(Open):
     other: Open
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return self.one.per_position or self.other.per_position
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         one, other = self.one.features(masks, xp), self.other.features(masks, xp)
         return one + other - one * other
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         one, other = self.one.share(averages), self.other.share(averages)
         return one + other - one * other
 
@@ -112,10 +112,10 @@ class JoinedOpen(Open):
     parts: tuple[tuple[Open | None, int], ...]
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return any(part is not None and part.per_position for part, _ in self.parts)
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         pieces = [
             xp.ones((1, width), "float32") if part is None else part.features(masks, xp)
             for part, width in self.parts
@@ -127,7 +127,7 @@ class JoinedOpen(Open):
             [xp.broadcast_to(piece, (*lead, piece.shape[-1])) for piece in pieces], axis=-1
         )
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         total = sum(width for _, width in self.parts)
         return sum(
             (1.0 if part is None else part.share(averages)) * (width / total)
@@ -144,16 +144,16 @@ class ReshapedOpen(Open):
     new_shape: tuple[int, ...]
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return len(self.new_shape) > 1
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         features = with_rank(self.source.features(masks, xp), len(self.old_shape) + 1, xp)
         samples = features.shape[0]
         features = xp.broadcast_to(features, (samples, *self.old_shape))
         return xp.reshape(features, (samples, *self.new_shape))
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         return self.source.share(averages)
 
 
@@ -164,14 +164,14 @@ class PooledOpen(Open):
     source: Open
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return False
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         features = self.source.features(masks, xp)
         return xp.reshape(features, (features.shape[0], -1))
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         return self.source.share(averages)
 
 
@@ -182,17 +182,17 @@ class ShareOpen(Open):
     open_share: float
 
     @property
-    def per_position(self):
+    def per_position(self) -> bool:
         return False
 
-    def features(self, masks, xp=np):
+    def features(self, masks: Masks, xp: Any = np) -> Any:
         return xp.full((1, 1), self.open_share)
 
-    def share(self, averages):
+    def share(self, averages: Averages) -> Any:
         return self.open_share
 
 
-def with_rank(features, rank, xp=np):
+def with_rank(features: Any, rank: int, xp: Any = np) -> Any:
     """Insert axes of size 1 after the samples, for positions that all are alike."""
     missing = rank - len(features.shape)
     return xp.reshape(features, (*features.shape[:1], *([1] * missing), *features.shape[1:]))

@@ -1,5 +1,7 @@
 """Usage regularizers: the price that training pays for open gates."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -32,14 +34,14 @@ class UsagePenalty(keras.regularizers.Regularizer):
     - DynamicGate-MLP (arXiv 2603.16367), the penalty on expected gate usage
     """
 
-    def __init__(self, weight):
+    def __init__(self, weight: float) -> None:
         checks.number("weight", weight, "of at least 0", lambda w: w >= 0)
         self.weight = weight
 
-    def __call__(self, probability):
+    def __call__(self, probability: Any) -> Any:
         return ops.multiply(self.weight, replicas.mean(probability))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"weight": self.weight}
 
 
@@ -64,7 +66,7 @@ class TargetUsage(keras.regularizers.Regularizer):
         1.0
     """
 
-    def __init__(self, target, weight, mode="hinge"):
+    def __init__(self, target: float, weight: float, mode: str = "hinge") -> None:
         checks.number("target", target, "from 0 to 1", lambda t: 0 <= t <= 1)
         checks.number("weight", weight, "of at least 0", lambda w: w >= 0)
         checks.one_of("mode", mode, MODES)
@@ -72,10 +74,10 @@ class TargetUsage(keras.regularizers.Regularizer):
         self.weight = weight
         self.mode = mode
 
-    def __call__(self, probability):
+    def __call__(self, probability: Any) -> Any:
         excess = ops.subtract(replicas.mean(probability), self.target)
         distance = ops.relu(excess) if self.mode == "hinge" else ops.square(excess)
         return ops.multiply(self.weight, distance)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"target": self.target, "weight": self.weight, "mode": self.mode}

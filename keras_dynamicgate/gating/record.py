@@ -1,17 +1,24 @@
-"""Listening in on the gates of a model while it runs eagerly."""
+"""A record of what the gates of a model decide while it runs eagerly."""
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
-_record: contextvars.ContextVar = contextvars.ContextVar("gate_record", default=None)
+if TYPE_CHECKING:
+    from keras_dynamicgate.gating.gate import Gate
+
+_record: "contextvars.ContextVar[GateRecord | None]" = contextvars.ContextVar(
+    "gate_record", default=None
+)
 
 
 @contextlib.contextmanager
-def record_gates():
+def record_gates() -> "Iterator[GateRecord]":
     """Collect what every gate decides in the eager inference calls inside the `with` block.
 
     Yields:
@@ -32,8 +39,10 @@ def record_gates():
         _record.reset(token)
 
 
-def record_batches(model, x, batch_size, argument="x"):
-    """Run a model on inputs, batch by batch, and listen in on its gates.
+def record_batches(
+    model: keras.Model, x: Any, batch_size: int, argument: str = "x"
+) -> "Iterator[tuple[slice, GateRecord]]":
+    """Run a model on inputs, batch by batch, and record what its gates decide.
 
     Args:
         model: A Keras model.
@@ -56,7 +65,7 @@ def record_batches(model, x, batch_size, argument="x"):
         yield chosen, record
 
 
-def count_samples(x, argument):
+def count_samples(x: Any, argument: str) -> int:
     """Give the number of samples in inputs as for `model.predict`.
 
     Args:
@@ -79,7 +88,7 @@ def count_samples(x, argument):
     return counts[0]
 
 
-def note(gate, probability, mask):
+def note(gate: "Gate", probability: Any, mask: Any) -> None:
     """Add a decision of a gate to the record that is open, if there is one."""
     record = _record.get()
     if record is not None:
@@ -95,20 +104,20 @@ class GateRecord:
         outputs: What the model gave for the batch, where `record_batches` ran it.
     """
 
-    def __init__(self):
-        self.outputs = None
-        self._probabilities = {}
-        self._masks = {}
+    def __init__(self) -> None:
+        self.outputs: Any = None
+        self._probabilities: dict[Gate, list[np.ndarray]] = {}
+        self._masks: dict[Gate, list[np.ndarray]] = {}
 
-    def add(self, gate, probability, mask):
+    def add(self, gate: "Gate", probability: Any, mask: Any) -> None:
         """Add one call of a gate."""
         self._probabilities.setdefault(gate, []).append(ops.convert_to_numpy(probability))
         self._masks.setdefault(gate, []).append(ops.convert_to_numpy(mask))
 
-    def probabilities(self):
+    def probabilities(self) -> "dict[Gate, np.ndarray]":
         """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
         return {gate: np.mean(calls, axis=0) for gate, calls in self._probabilities.items()}
 
-    def masks(self):
+    def masks(self) -> "dict[Gate, np.ndarray]":
         """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
         return {gate: np.mean(calls, axis=0) for gate, calls in self._masks.items()}

@@ -6,13 +6,15 @@ batch, and Keras leaves the weights that a layer assigns in `call` to each of th
 reduced here. On JAX there is nothing to do: `keras.distribution` runs one program over the batch.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_dynamicgate.graph.state import own_losses
 
 
-def mean(values, axis=None):
+def mean(values: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """Give the mean over the samples of all replicas, as `keras.ops.mean` does of one.
 
     Args:
@@ -36,7 +38,7 @@ def mean(values, axis=None):
     return mean_of_sum(total, samples)
 
 
-def mean_of_sum(total, size):
+def mean_of_sum(total: Any, size: Any) -> Any:
     """Give the mean over all replicas from what each has summed up.
 
     Args:
@@ -64,7 +66,7 @@ def mean_of_sum(total, size):
     return ops.add(everywhere, ops.subtract(own, ops.stop_gradient(own)))
 
 
-def _count():
+def _count() -> int:
     """Give the number of replicas that call the gates, each on its own part of the batch."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -80,7 +82,7 @@ def _count():
     return 1
 
 
-def _sum(tensor):
+def _sum(tensor: Any) -> Any:
     """Add up a tensor without a gradient over the replicas."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
