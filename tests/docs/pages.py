@@ -8,7 +8,7 @@ import re
 import keras
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 BLOCK = re.compile(
     r"^(?:<!-- needs: (?P<needs>[^>]*) -->\n)?"
