@@ -9,7 +9,7 @@ from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
 from keras_dynamicgate.conversion.gate_model import gate_model
-from keras_dynamicgate.gating.gate_network import GateNetwork
+from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AffineMap",
     "BenchmarkReport",
     "CompactionReport",
     "DynamicGate",

@@ -26,6 +26,12 @@ class AffineMap:
         bias: Weight of shape `(outputs,)`, or `None` for no bias.
         activation: Name of a Keras activation. Defaults to `"linear"`.
         bias_scale: Float that multiplies the bias. Defaults to 1.0.
+
+    Examples:
+        >>> kernel = keras.Variable(np.array([[1.0], [-2.0]]))
+        >>> affine = keras_dynamicgate.AffineMap(kernel, activation="relu")
+        >>> keras.ops.convert_to_numpy(affine(np.array([[3.0, 1.0]], "float32"))).tolist()
+        [[1.0]]
     """
 
     kernel: keras.Variable
