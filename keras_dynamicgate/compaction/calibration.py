@@ -1,12 +1,14 @@
 """What each gate of a model can do: which gates may open, and whether its mask is fixed."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.record import GateRecord, record_batches
 
 
 @dataclasses.dataclass
@@ -23,7 +25,7 @@ class Calibration:
     ever: dict = dataclasses.field(default_factory=dict)
     always: dict = dataclasses.field(default_factory=dict)
 
-    def add(self, masks):
+    def add(self, masks: dict[Gate, np.ndarray]) -> None:
         """Add the masks of a batch."""
         for gate, mask in masks.items():
             rows = mask.reshape(-1, mask.shape[-1])
@@ -33,7 +35,7 @@ class Calibration:
             self.always[gate] = self.always.get(gate, True) & always
 
 
-def calibrate(model, x, batch_size):
+def calibrate(model: keras.Model, x: Any, batch_size: int) -> Calibration:
     """Run a model on samples and note which of its gates open.
 
     Raises:
@@ -49,7 +51,7 @@ def calibrate(model, x, batch_size):
     return calibration
 
 
-def _check_arrays(model, x):
+def _check_arrays(model: keras.Model, x: Any) -> None:
     """Raise a `ValueError` unless there is an array for each input, and nothing else."""
     arrays = keras.tree.flatten(x)
     if not all(tuple(getattr(array, "shape", ())) for array in arrays):
@@ -61,7 +63,7 @@ def _check_arrays(model, x):
     graph.pair_inputs(model, x, "x_calibration")
 
 
-def _check_probabilities(record, start):
+def _check_probabilities(record: GateRecord, start: int) -> None:
     """Raise a `ValueError` where a gate cannot tell: NaN would count as closed."""
     for gate, probability in record.probabilities().items():
         wrong = np.isnan(probability.reshape(len(probability), -1)).any(axis=1)
@@ -86,12 +88,12 @@ class GateState:
     always: np.ndarray
 
     @property
-    def fixed(self):
+    def fixed(self) -> bool:
         """Whether each gate is always the same."""
         return bool((self.always | ~self.ever).all())
 
 
-def gate_state(gate, calibration):
+def gate_state(gate: Gate, calibration: Calibration | None) -> GateState:
     """Give the `GateState` of a gate.
 
     Args:

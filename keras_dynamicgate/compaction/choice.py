@@ -4,10 +4,10 @@ from collections import Counter
 
 import keras
 
-from keras_dynamicgate.compaction.flat_model import Slot, StaticMask
+from keras_dynamicgate.compaction.flat_model import Slot, StaticMask, Step
 from keras_dynamicgate.compaction.gated_rules import GatedConv2D, GatedDense, GatedMLP
 from keras_dynamicgate.compaction.merge_rules import Concatenated, Mask, Merge, Multiplied, Reshaped
-from keras_dynamicgate.compaction.product_rules import Embedded, Product, Separable
+from keras_dynamicgate.compaction.product_rules import Embedded, ProductRule, Separable
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.compaction.unit_rules import (
     Activation,
@@ -32,7 +32,7 @@ RULES = {
     DynamicGateConv2D: GatedConv2D(),
     DynamicGateDense: GatedDense(),
     DynamicGateMLP: GatedMLP(),
-    **by_name(Product(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
+    **by_name(ProductRule(), "Dense", "Conv1D", "Conv2D", "Conv3D"),
     **by_name(Separable(), "SeparableConv1D", "SeparableConv2D"),
     **by_name(Depthwise(), "DepthwiseConv1D", "DepthwiseConv2D"),
     **by_name(Embedded(), "Embedding"),
@@ -57,14 +57,14 @@ OPERATION_RULES = {
 }
 
 
-def choose_rules(steps):
+def choose_rules(steps: list[Step]) -> None:
     """Give every step its rule."""
     uses = Counter(id(step.operation) for step in steps)
     for step in steps:
         step.rule = _choose(step, uses[id(step.operation)])
 
 
-def _choose(step, uses):
+def _choose(step: Step, uses: int) -> Rule:
     operation = step.operation
     if uses > 1 and getattr(operation, "weights", None):
         return Rule("it is called more than once, on different inputs")

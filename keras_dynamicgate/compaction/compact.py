@@ -1,10 +1,12 @@
 """`compact`: a smaller, ordinary Keras model in place of one with closed units."""
 
+from typing import Any
+
 import keras
 
 from keras_dynamicgate.baselines.experts import MixtureOfExperts
 from keras_dynamicgate.compaction.calibration import calibrate
-from keras_dynamicgate.compaction.flat_model import Steps
+from keras_dynamicgate.compaction.flat_model import FlatModel
 from keras_dynamicgate.compaction.liveness import analyse
 from keras_dynamicgate.compaction.rebuild import rebuild
 from keras_dynamicgate.compaction.report import CompactionReport, make_report
@@ -12,7 +14,7 @@ from keras_dynamicgate.layers.gated_layer import GatedLayer
 from keras_dynamicgate.utils import checks
 
 
-def compact(model, x_calibration=None, *, batch_size=256) -> keras.Model:
+def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 256) -> keras.Model:
     """Remove the units that gates close, for a smaller model with the same outputs.
 
     Units that static gates close are gone from their layer and from every layer that reads them.
@@ -60,7 +62,7 @@ def compact(model, x_calibration=None, *, batch_size=256) -> keras.Model:
 
 
 def compact_with_report(
-    model, x_calibration=None, *, batch_size=256
+    model: keras.Model, x_calibration: Any = None, *, batch_size: int = 256
 ) -> tuple[keras.Model, CompactionReport]:
     """Do what `compact` does and also tell what went, what stayed and why.
 
@@ -87,7 +89,7 @@ def compact_with_report(
     """
     checks.positive_integer("batch_size", batch_size)
     calibration = None if x_calibration is None else calibrate(model, x_calibration, batch_size)
-    steps = Steps(model, calibration)
+    steps = FlatModel(model, calibration)
     analyse(steps.steps, steps.outputs)
     small = rebuild(model, steps)
     gated = (GatedLayer, MixtureOfExperts)

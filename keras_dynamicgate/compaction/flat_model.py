@@ -5,6 +5,7 @@ that follows knows only one kind of gate.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 
 from keras_dynamicgate import graph
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
-from keras_dynamicgate.compaction.calibration import GateState, gate_state
+from keras_dynamicgate.compaction.calibration import Calibration, GateState, gate_state
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
@@ -38,22 +39,22 @@ class Slot:
     needed: np.ndarray = dataclasses.field(init=False)
     kept: np.ndarray = dataclasses.field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.constants = np.full(self.width, np.nan)
         self.needed = np.zeros(self.width, bool)
         self.kept = np.ones(self.width, bool)
 
     @property
-    def width(self):
+    def width(self) -> int:
         """The number of features; 1 where there is no axis of known size for them."""
         return (self.shape[-1] or 1) if len(self.shape) > 1 else 1
 
     @property
-    def known(self):
+    def known(self) -> np.ndarray:
         """Which features are constant."""
         return np.isfinite(self.constants)
 
-    def all(self):
+    def all(self) -> np.ndarray:
         """Give a mask of all features."""
         return np.ones(self.width, bool)
 
@@ -93,23 +94,23 @@ class Step:
     args: tuple
     kwargs: dict
     outputs: list[Slot]
-    gates: GateState | None = None
+    gates: Any = None
     rule: Any = None
     wants: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[Slot]:
         """The slots among the arguments."""
         leaves = keras.tree.flatten((self.args, self.kwargs))
         return [leaf for leaf in leaves if isinstance(leaf, Slot)]
 
     @property
-    def alive(self):
+    def alive(self) -> bool:
         """Whether anything that the step computes is needed."""
         return any(slot.needed.any() for slot in self.outputs)
 
 
-class Steps:
+class FlatModel:
     """The steps of a model, in an order in which they can run.
 
     Args:
@@ -123,7 +124,7 @@ class Steps:
         steps: List of `Step`.
     """
 
-    def __init__(self, model, calibration=None):
+    def __init__(self, model: keras.Model, calibration: Calibration | None = None) -> None:
         self.calibration = calibration
         self.steps: list[Step] = []
         self._ordinary: dict[int, keras.layers.Dense] = {}
@@ -132,10 +133,10 @@ class Steps:
         self.input_names = [graph.input_layer(tensor).name for tensor in tensors]
         self.outputs = self._open(model, self.inputs, prefix="")
 
-    def _open(self, model, slots, prefix):
+    def _open(self, model: keras.Model, slots: Sequence[Slot], prefix: str) -> list[Slot]:
         """Add the steps of a model and give the slots of its outputs."""
 
-        def visit(operation, node, args, kwargs):
+        def visit(operation: Any, node: Any, args: Any, kwargs: Any) -> list[Slot]:
             name = prefix + operation.name
             outputs = [_slot_like(tensor) for tensor in node.outputs]
             # Keras writes down `training=False` and `mask=None`, which say nothing.
@@ -153,7 +154,7 @@ class Steps:
 
         return graph.walk(model, slots, visit)
 
-    def source(self, slot):
+    def source(self, slot: Slot) -> str:
         """Give the name of the layer that made the constant features of a slot what they are."""
         while True:
             step = next((step for step in self.steps if slot in step.outputs), None)
@@ -167,7 +168,15 @@ class Steps:
             if not slot.known.any():
                 return step.name
 
-    def add(self, operation, name, args, kwargs, outputs, gates=None):
+    def add(
+        self,
+        operation: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        outputs: Any,
+        gates: GateState | None = None,
+    ) -> Slot:
         """Add a step and give its (first) output."""
         if isinstance(operation, MaskedDense):
             # Weights that are not kept are plain zeros from now on.
@@ -175,18 +184,18 @@ class Steps:
         self.steps.append(Step(operation, name, args, kwargs, outputs, gates))
         return outputs[0]
 
-    def mask(self, layer, name, slot, is_open):
+    def mask(self, layer: Any, name: str, slot: Slot, is_open: np.ndarray) -> Slot:
         """Add a `StaticMask` and give its output."""
         output = Slot(slot.shape, layer.compute_dtype)
         mask = StaticMask(is_open, name, layer.dtype_policy)
         return self.add(mask, f"{name}_mask", (slot,), {}, [output])
 
 
-def _slot_like(tensor):
+def _slot_like(tensor: Any) -> Slot:
     return Slot(tuple(tensor.shape), tensor.dtype)
 
 
-def _can_be_opened(operation, args, kwargs):
+def _can_be_opened(operation: Any, args: Any, kwargs: Any) -> bool:
     """Tell whether a step is an inner model that can be replaced by what is in it."""
     plain = type(operation) is keras.Sequential or type(operation).__name__ == "Functional"
     if not isinstance(operation, keras.Model) or not plain or kwargs:
@@ -202,7 +211,7 @@ def _can_be_opened(operation, args, kwargs):
     )
 
 
-def _dynamic_gate(steps, layer, name, slot, output):
+def _dynamic_gate(steps: FlatModel, layer: Any, name: str, slot: Slot, output: Slot) -> Slot:
     if layer.gate is None:
         return steps.mask(layer, name, slot, slot.all())
     gates = gate_state(layer.gate, steps.calibration)
@@ -213,7 +222,7 @@ def _dynamic_gate(steps, layer, name, slot, output):
     return slot
 
 
-def _gated_product(steps, layer, name, slot, output):
+def _gated_product(steps: FlatModel, layer: Any, name: str, slot: Slot, output: Slot) -> Slot:
     product = layer.dense_layers[0]
     if layer.gate is None:
         return steps.add(product, name, (slot,), {}, [output])
@@ -230,7 +239,7 @@ def _gated_product(steps, layer, name, slot, output):
     return steps.mask(layer, name, slot, np.repeat(gates.ever, layer.block_size))
 
 
-def _dynamic_gate_mlp(steps, layer, name, slot, output):
+def _dynamic_gate_mlp(steps: FlatModel, layer: Any, name: str, slot: Slot, output: Slot) -> Slot:
     is_open = np.ones(1, bool)
     if layer.gate is not None:
         gates = gate_state(layer.gate, steps.calibration)
@@ -238,7 +247,7 @@ def _dynamic_gate_mlp(steps, layer, name, slot, output):
             return steps.add(layer, name, (slot,), {}, [output], gates)
         is_open = gates.ever
 
-    def hidden_slot():
+    def hidden_slot() -> Slot:
         return Slot((*slot.shape[:-1], layer.hidden_units), layer.compute_dtype)
 
     hidden = steps.add(layer.hidden_dense, f"{name}_hidden", (slot,), {}, [hidden_slot()])

@@ -1,10 +1,13 @@
 """What gates keep inside of a layer, where no step after it can tell."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.compaction.calibration import gate_state
+from keras_dynamicgate.compaction.calibration import Calibration, gate_state
+from keras_dynamicgate.compaction.flat_model import Step
 from keras_dynamicgate.compaction.gated_rules import Gated
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
@@ -13,7 +16,7 @@ from keras_dynamicgate.layers.gated_layer import GatedLayer
 ALWAYS_OPEN = "always open, but a layer is gated as a whole and other blocks of it are not"
 
 
-def kept_by_gates(step, calibration):
+def kept_by_gates(step: Step, calibration: Calibration | None) -> Any:
     """List the units of gated layers that stay as they are: closed, or gated but always open.
 
     Args:
@@ -46,7 +49,7 @@ def kept_by_gates(step, calibration):
     ]
 
 
-def _gated(step):
+def _gated(step: Step) -> list[GatedLayer]:
     """List the gated layers in the operation of a step, itself included."""
     operation = step.operation
     if not isinstance(operation, keras.layers.Layer):

@@ -1,12 +1,15 @@
 """Which features of a model's tensors are constant, which are needed and which are kept."""
 
+from typing import Any
+
 import keras
 
 from keras_dynamicgate.compaction.choice import choose_rules
+from keras_dynamicgate.compaction.flat_model import Step
 from keras_dynamicgate.compaction.rule import Whole
 
 
-def analyse(steps, outputs):
+def analyse(steps: list[Step], outputs: Any) -> None:
     """Choose the rules of all steps and fill in what their slots and wants are.
 
     Args:
@@ -24,7 +27,7 @@ def analyse(steps, outputs):
         _pass(steps, outputs)
 
 
-def needs_take(step):
+def needs_take(step: Step) -> bool:
     """Tell whether a step reads fewer features of an input than the new model computes."""
     return any(
         want.any() and (want != slot.kept).any()
@@ -32,7 +35,7 @@ def needs_take(step):
     )
 
 
-def _pass(steps, outputs):
+def _pass(steps: list[Step], outputs: Any) -> None:
     for step in steps:
         for slot, constants in zip(step.outputs, step.rule.constants(step), strict=True):
             slot.constants = constants
@@ -51,5 +54,5 @@ def _pass(steps, outputs):
                 slot.kept = kept
 
 
-def _makes_timestep_masks(operation):
+def _makes_timestep_masks(operation: Any) -> bool:
     return isinstance(operation, keras.layers.Masking) or getattr(operation, "mask_zero", False)

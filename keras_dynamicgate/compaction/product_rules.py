@@ -1,15 +1,21 @@
 """Rules of products: rows of closed inputs and columns of unneeded outputs go."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.compaction.flat_model import Slot, Step
 from keras_dynamicgate.compaction.rule import ONE_MUST_STAY, Rule, at_least_one
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+
+if TYPE_CHECKING:
+    from keras_dynamicgate.compaction.rebuild import NewLayers
 
 ACROSS_UNITS = "its activation works across units or is not one of Keras's"
 
 
-def image(activation, row):
+def image(activation: Any, row: np.ndarray) -> np.ndarray:
     """Give the values of an activation on an array, as an array of float64."""
     if activation is None:
         return row
@@ -17,13 +23,13 @@ def image(activation, row):
     return ops.convert_to_numpy(values).astype("float64")
 
 
-class Product(Rule):
+class ProductRule(Rule):
     """`Dense` and convolutions, of kernel `(..., inputs, outputs)`.
 
     A constant input adds the same to an output at all positions, as a bias does.
     """
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         layer = step.operation
         if getattr(layer, "data_format", "channels_last") != "channels_last":
             return "its channels are not on the last axis"
@@ -31,38 +37,38 @@ class Product(Rule):
             return "it works in groups of channels"
         return None
 
-    def foldable(self, step):
+    def foldable(self, step: Step) -> np.ndarray:
         """Tell which inputs are constant and act as a bias."""
         constants = step.inputs[0].constants
         # Padding puts zeros beside the constant: at the border its sum is another one.
         padded = getattr(step.operation, "padding", "valid") != "valid"
         return constants == 0 if padded else np.isfinite(constants)
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         slot, layer = step.inputs[0], step.operation
         if not self.foldable(step).all():
             return super().constants(step)
         kernel, bias = _weights(layer)
         return [image(layer.activation, slot.constants @ over_positions(kernel) + bias)]
 
-    def wants(self, step):
+    def wants(self, step: Step) -> list[np.ndarray]:
         return [at_least_one(~self.foldable(step))]
 
-    def keeps(self, step):
+    def keeps(self, step: Step) -> list[np.ndarray]:
         slot = step.outputs[0]
         return [slot.needed if is_feature_wise(step.operation.activation) else slot.all()]
 
-    def stays(self, step):
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         slot, foldable = step.inputs[0], self.foldable(step)
         return [
             (slot, slot.known & ~foldable, "its padding puts zeros beside a constant"),
             (slot, foldable & step.wants[0], ONE_MUST_STAY),
         ]
 
-    def why_unneeded(self, step):
+    def why_unneeded(self, step: Step) -> str | None:
         return ACROSS_UNITS
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         operation, kept = step.operation, step.outputs[0].kept
         kernel, bias = _weights(operation)
         folded = bias + folded_constants(step, over_positions(kernel))
@@ -79,33 +85,33 @@ class Product(Rule):
 WITHOUT_LORA = {"lora_rank": None, "lora_alpha": None}
 
 
-def folded_constants(step, kernel):
+def folded_constants(step: Step, kernel: np.ndarray) -> np.ndarray:
     """Give what the inputs that are not read any more add, in a kernel `(inputs, outputs)`."""
     unread = ~step.wants[0]
     return step.inputs[0].constants[unread] @ kernel[unread]
 
 
-def _weights(layer):
+def _weights(layer: Any) -> tuple[np.ndarray, Any]:
     kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
     bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
     return kernel, bias.astype("float64")
 
 
-def over_positions(kernel):
+def over_positions(kernel: np.ndarray) -> np.ndarray:
     """Sum a kernel over the positions of its window, for inputs that are alike everywhere."""
     return kernel.sum(axis=tuple(range(kernel.ndim - 2)))
 
 
-class Separable(Product):
+class Separable(ProductRule):
     """`SeparableConv`: a depthwise, then a 1x1 convolution; only zeros are folded."""
 
-    def foldable(self, step):
+    def foldable(self, step: Step) -> np.ndarray:
         return step.inputs[0].constants == 0
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         return Rule.constants(self, step)
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         operation, kept, wanted = step.operation, step.outputs[0].kept, step.wants[0]
         layer, _ = layers.copy(step, {"filters": int(kept.sum())})
         outputs = layer(*args, **kwargs)
@@ -124,13 +130,13 @@ class Separable(Product):
 class Embedded(Rule):
     """`Embedding`: unneeded features are columns of its table."""
 
-    def keeps(self, step):
+    def keeps(self, step: Step) -> list[np.ndarray]:
         return [step.outputs[0].needed]
 
-    def stays(self, step):
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         return []
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         kept = step.outputs[0].kept
         changes = {"output_dim": int(kept.sum()), **WITHOUT_LORA}
         layer, _ = layers.copy(step, changes)

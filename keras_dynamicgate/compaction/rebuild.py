@@ -1,19 +1,21 @@
 """The smaller model: every step anew, on the features that are kept."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.compaction.flat_model import Slot
+from keras_dynamicgate.compaction.flat_model import FlatModel, Slot, Step
 
 
-def rebuild(model, steps):
+def rebuild(model: keras.Model, steps: FlatModel) -> keras.Model:
     """Build the model that `analyse` decided on.
 
     Args:
         model: The original model.
-        steps: The `Steps` of it, analysed.
+        steps: The `FlatModel` of it, analysed.
 
     Returns:
         A Functional model with inputs and outputs as the original's.
@@ -37,11 +39,11 @@ def rebuild(model, steps):
 class NewLayers:
     """Makes the layers of the new model and gives them unique names."""
 
-    def __init__(self):
-        self._names = set()
-        self._shared = {}
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._shared: dict[Any, Any] = {}
 
-    def name(self, name):
+    def name(self, name: str) -> str:
         """Give a name that no other layer has."""
         unique, count = name, 1
         while unique in self._names:
@@ -49,13 +51,13 @@ class NewLayers:
         self._names.add(unique)
         return unique
 
-    def copy_input(self, tensor):
+    def copy_input(self, tensor: Any) -> Any:
         """Copy an input of the original model."""
         config = graph.input_layer(tensor).get_config()
         self._names.add(config["name"])
         return keras.layers.InputLayer.from_config(config).output
 
-    def copy(self, step, changes=None):
+    def copy(self, step: Step, changes: dict[str, Any] | None = None) -> tuple[Any, bool]:
         """Copy the operation of a step, without its weights.
 
         Args:
@@ -79,17 +81,17 @@ class NewLayers:
 class _Tensors(dict):
     """The tensors of the new model, by the slot of the original one that they hold a part of."""
 
-    def arguments(self, step):
+    def arguments(self, step: Step) -> tuple[Any, Any]:
         """Give the arguments of a step's call, with the wanted part of each input."""
         wants = iter(step.wants)
 
-        def fill(leaf):
+        def fill(leaf: Any) -> Any:
             return self._part(leaf, next(wants)) if isinstance(leaf, Slot) else leaf
 
         leaves = [fill(leaf) for leaf in keras.tree.flatten((step.args, step.kwargs))]
         return keras.tree.pack_sequence_as((step.args, step.kwargs), leaves)
 
-    def _part(self, slot, want):
+    def _part(self, slot: Slot, want: np.ndarray) -> Any:
         """Give the wanted features of a slot, `None` if there are none."""
         if not want.any():
             return None
@@ -101,7 +103,7 @@ class _Tensors(dict):
         return self[key]
 
 
-def take_features(tensor, indices):
+def take_features(tensor: Any, indices: np.ndarray) -> Any:
     """Take some features, the last axis, of a tensor of a model, in plain operations.
 
     Args:

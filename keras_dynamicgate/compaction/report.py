@@ -1,9 +1,13 @@
 """What compaction removed, what it left and why."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
+import keras
+
 from keras_dynamicgate import graph
+from keras_dynamicgate.compaction.flat_model import FlatModel
 from keras_dynamicgate.compaction.kept_gates import kept_by_gates
 from keras_dynamicgate.utils.tables import as_text, make_table
 
@@ -68,19 +72,17 @@ class CompactionReport:
         """Give everything in the report as a dict that `json.dump` takes."""
         return dataclasses.asdict(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [(layer.name, f"{layer.before:,}", f"{layer.after:,}") for layer in self.layers]
         tables = [make_table("Output units", ("layer", "before", "after"), rows)]
         if self.kept:
             heads = ("layer", "units", "because of", "reason")
-            rows = [
-                (each.layer, f"{each.units:,}", each.because_of, each.reason) for each in self.kept
-            ]
+            kept = [(k.layer, f"{k.units:,}", k.because_of, k.reason) for k in self.kept]
             texts = ("layer", "because of", "reason")
-            tables.append(make_table("What stays", heads, rows, texts=texts))
+            tables.append(make_table("What stays", heads, kept, texts=texts))
         return as_text(tables, self._notes())
 
-    def _notes(self):
+    def _notes(self) -> list[str]:
         notes = [f"Parameters: {self.parameters_before:,} before, {self.parameters_after:,} after."]
         if self.calibration_samples is not None:
             notes.append(
@@ -92,13 +94,15 @@ class CompactionReport:
         return notes
 
 
-def make_report(model, small, steps, is_gated):
+def make_report(
+    model: keras.Model, small: keras.Model, steps: FlatModel, is_gated: Callable[[Any], bool]
+) -> CompactionReport:
     """Make the report on a finished compaction.
 
     Args:
         model: The original model.
         small: The new one.
-        steps: The analysed `Steps` of the original.
+        steps: The analysed `FlatModel` of the original.
         is_gated: Function that tells whether a layer is one of this package.
     """
     calibration = steps.calibration
@@ -112,7 +116,7 @@ def make_report(model, small, steps, is_gated):
     )
 
 
-def _changed(steps):
+def _changed(steps: FlatModel) -> list[CompactedLayer]:
     layers = [
         CompactedLayer(name, slot.width, int(slot.needed.sum()))
         for name, slot in zip(steps.input_names, steps.inputs, strict=True)
@@ -126,7 +130,7 @@ def _changed(steps):
     return layers
 
 
-def _kept(steps):
+def _kept(steps: FlatModel) -> list[KeptUnits]:
     kept: list[KeptUnits] = []
     for step in steps.steps:
         if not step.alive:
@@ -143,7 +147,7 @@ def _kept(steps):
     return kept
 
 
-def _add(kept, layer, mask, because_of, reason):
+def _add(kept: list[KeptUnits], layer: Any, mask: Any, because_of: str, reason: str | None) -> None:
     entry = KeptUnits(layer, int(mask.sum()), because_of, reason or "")
     # A layer that is called twice keeps its units once.
     if entry.units and entry not in kept:

@@ -1,8 +1,14 @@
 """The base of the rules: what a kind of step does to constant, unneeded and removed features."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+from keras_dynamicgate.compaction.flat_model import Slot, Step
 from keras_dynamicgate.graph.state import copy_all_state
+
+if TYPE_CHECKING:
+    from keras_dynamicgate.compaction.rebuild import NewLayers
 
 
 class Rule:
@@ -14,34 +20,34 @@ class Rule:
         reason: Why the step cannot be made smaller.
     """
 
-    def __init__(self, reason=None):
+    def __init__(self, reason: str | None = None) -> None:
         self.reason = reason
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         """Give the reason why this rule does not hold for a step, or `None` if it does."""
-        return
+        return None
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         """Give for each output the values of its constant features, NaN for the others."""
         return [np.full(slot.width, np.nan) for slot in step.outputs]
 
-    def wants(self, step):
+    def wants(self, step: Step) -> list[np.ndarray]:
         """Give for each input which features the step must read, `needed` of the outputs known."""
         return [slot.all() for slot in step.inputs]
 
-    def keeps(self, step):
+    def keeps(self, step: Step) -> list[np.ndarray]:
         """Give for each output which features the new step computes, at least the needed ones."""
         return [slot.all() for slot in step.outputs]
 
-    def stays(self, step):
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         """List the constant features that the step makes stay: input, mask and reason."""
         return [(slot, slot.known, self.reason) for slot in step.inputs]
 
-    def why_unneeded(self, step):
+    def why_unneeded(self, step: Step) -> str | None:
         """Give the reason why outputs that nobody needs are kept, `None` if that is no loss."""
         return self.reason
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         """Call the new operation.
 
         Args:
@@ -71,21 +77,21 @@ class Whole(Rule):
         reason: Why the step cannot be made smaller.
     """
 
-    def __init__(self, rule, reason):
+    def __init__(self, rule: Rule, reason: str | None) -> None:
         super().__init__(reason)
         self.rule = rule
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         return self.rule.constants(step)
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         return self.rule.build(step, args, kwargs, layers)
 
 
 ONE_MUST_STAY = "all units are closed, and a layer needs one"
 
 
-def at_least_one(mask):
+def at_least_one(mask: Any) -> np.ndarray:
     """Keep one feature where none is left: layers and tensors of size 0 do not exist in Keras."""
     mask = mask.copy()
     mask[0] |= not mask.any()

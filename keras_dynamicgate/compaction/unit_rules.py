@@ -1,34 +1,39 @@
 """Rules of layers that keep each feature apart: what is removed before them is removed in them."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.compaction.flat_model import Slot, Step
 from keras_dynamicgate.compaction.product_rules import ACROSS_UNITS, image
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+
+if TYPE_CHECKING:
+    from keras_dynamicgate.compaction.rebuild import NewLayers
 
 
 class UnitWise(Rule):
     """Layers without weights that give back a constant as it is: dropout, pooling, cropping."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         if getattr(step.operation, "data_format", "channels_last") != "channels_last":
             return "its channels are not on the last axis"
         return None
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         return [step.inputs[0].constants]
 
-    def wants(self, step):
+    def wants(self, step: Step) -> list[Any]:
         return [step.outputs[0].needed for _ in step.inputs]
 
-    def keeps(self, step):
+    def keeps(self, step: Step) -> list[np.ndarray]:
         return [step.outputs[0].needed]
 
-    def stays(self, step):
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         # Constants that go on as constants are the next step's matter.
         known = step.outputs[0].known
         return [
@@ -36,17 +41,17 @@ class UnitWise(Rule):
             for slot, want in zip(step.inputs, step.wants, strict=True)
         ]
 
-    def why_unneeded(self, step):
+    def why_unneeded(self, step: Step) -> str | None:
         return None
 
 
 class Padding(UnitWise):
     """Layers that put zeros around: only a channel of zeros stays constant."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("it puts zeros around a constant that is not 0")
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         constants = step.inputs[0].constants
         return [np.where(constants == 0, 0.0, np.nan)]
 
@@ -54,7 +59,7 @@ class Padding(UnitWise):
 class Mapped(UnitWise):
     """Layers that map each number by itself: a constant becomes another one."""
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         slot = step.inputs[0]
         row = np.where(slot.known, slot.constants, 0.0).astype("float32")
         row = row.reshape((1,) * (len(slot.shape) - 1) + (-1,))
@@ -65,7 +70,7 @@ class Mapped(UnitWise):
 class Rescaled(Mapped):
     """`Rescaling`, whose scale and offset may differ from feature to feature."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         shapes = [np.shape(step.operation.scale), np.shape(step.operation.offset)]
         if any(math.prod(shape) not in (1, *shape[-1:]) for shape in shapes):
             return "it scales positions by different numbers"
@@ -73,7 +78,7 @@ class Rescaled(Mapped):
             return "its channels are not on the last axis"
         return None
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, wanted = step.operation, step.wants[0]
         changes = {"scale": _part(layer.scale, wanted), "offset": _part(layer.offset, wanted)}
         return layers.copy(step, changes)[0](*args, **kwargs)
@@ -82,18 +87,18 @@ class Rescaled(Mapped):
 class Standardized(Mapped):
     """`Normalization` on the last axis or as a whole: its statistics become constants."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         layer, last = step.operation, len(step.inputs[0].shape) - 1
         on_last = {axis % (last + 1) for axis in layer.axis} <= {last}
         return None if on_last else "it does not work on the last axis"
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, wanted = step.operation, step.wants[0]
         changes = {"mean": _part(layer.mean, wanted), "variance": _part(layer.variance, wanted)}
         return layers.copy(step, changes)[0](*args, **kwargs)
 
 
-def _part(values, wanted):
+def _part(values: Any, wanted: np.ndarray) -> Any:
     """Give the wanted values of a parameter of a layer, a number if it is one for all features."""
     values = ops.convert_to_numpy(values).reshape(-1)
     return float(values[0]) if values.size == 1 else values[wanted].tolist()
@@ -102,18 +107,18 @@ def _part(values, wanted):
 class Activation(Mapped):
     """`Activation` with a function that maps each number by itself."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         return None if is_feature_wise(step.operation.activation) else ACROSS_UNITS
 
 
 class Normalized(Mapped):
     """`BatchNormalization` on the last axis: a mapping with weights for each feature."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         last = len(step.inputs[0].shape) - 1
         return None if step.operation.axis in (-1, last) else "it does not work on the last axis"
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, _ = layers.copy(step)
         outputs = layer(*args, **kwargs)
         wanted = step.wants[0]
@@ -129,10 +134,10 @@ class Normalized(Mapped):
 class ParametricReLU(Normalized):
     """`PReLU`, whose slope may differ from position to position."""
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         return None
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         constants = step.inputs[0].constants
         return [np.where(constants >= 0, constants, np.nan)]
 
@@ -140,32 +145,32 @@ class ParametricReLU(Normalized):
 class Depthwise(UnitWise):
     """`DepthwiseConv`: each input channel has `depth_multiplier` output channels."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("its output for a constant that is not 0 differs at the border")
 
-    def refusal(self, step):
+    def refusal(self, step: Step) -> str | None:
         if not is_feature_wise(step.operation.activation):
             return ACROSS_UNITS
         return super().refusal(step)
 
-    def constants(self, step):
+    def constants(self, step: Step) -> list[np.ndarray]:
         layer = step.operation
         bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(1)
         closed = np.repeat(step.inputs[0].constants == 0, layer.depth_multiplier)
         return [np.where(closed, image(layer.activation, bias), np.nan)]
 
-    def wants(self, step):
+    def wants(self, step: Step) -> list[Any]:
         needed = step.outputs[0].needed.reshape(-1, step.operation.depth_multiplier)
         return [needed.any(axis=1)]
 
-    def keeps(self, step):
+    def keeps(self, step: Step) -> list[np.ndarray]:
         return [np.repeat(step.wants[0], step.operation.depth_multiplier)]
 
-    def stays(self, step):
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         slot = step.inputs[0]
         return [(slot, slot.known & (slot.constants != 0) & step.wants[0], self.reason)]
 
-    def build(self, step, args, kwargs, layers):
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, _ = layers.copy(step)
         outputs = layer(*args, **kwargs)
         kernel, *bias = step.operation.get_weights()

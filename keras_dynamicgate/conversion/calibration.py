@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +19,7 @@ BATCH_SIZE = 256
 ROWS = 4096
 
 
-def check_data(model, data):
+def check_data(model: keras.Model, data: Any) -> None:
     """Raise a `ValueError` unless calibration data fit the inputs of a model.
 
     Args:
@@ -37,7 +39,7 @@ def check_data(model, data):
     count_samples(data, "calibration_data")
 
 
-def _check_shape(name, tensor, array):
+def _check_shape(name: str, tensor: keras.KerasTensor, array: np.ndarray) -> None:
     shape = np.shape(array)
     wanted = tuple(tensor.shape)[1:]
     fits = len(shape) == len(wanted) + 1 and all(
@@ -51,7 +53,7 @@ def _check_shape(name, tensor, array):
         )
 
 
-def _check_values(name, values):
+def _check_values(name: str, values: Any) -> None:
     try:
         dtype = keras.backend.standardize_dtype(values.dtype)
     except ValueError:
@@ -70,7 +72,7 @@ def _check_values(name, values):
         )
 
 
-def start_from_data(model, layers, data):
+def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
     """Run a model on data and let the gates of some of its layers start from what these do.
 
     Args:
@@ -83,7 +85,7 @@ def start_from_data(model, layers, data):
     rows = max(1, ROWS // batches)
     heard: dict = {layer: [] for layer in layers}
 
-    def hear(layer, inputs, outputs):
+    def hear(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> None:
         heard[layer].append(_measure(layer, inputs, outputs, rows))
 
     with _listening(layers, hear):
@@ -101,7 +103,7 @@ def start_from_data(model, layers, data):
 
 
 @contextlib.contextmanager
-def _listening(layers, hear):
+def _listening(layers: Any, hear: Callable[..., None]) -> Iterator[None]:
     """Tell what goes into and comes out of layers of a model that runs eagerly."""
     for layer in layers:
         layer.call = functools.partial(_call_and_tell, layer, layer.call, hear)
@@ -112,13 +114,19 @@ def _listening(layers, hear):
             del layer.call
 
 
-def _call_and_tell(layer, call, hear, inputs, **kwargs):
+def _call_and_tell(
+    layer: keras.layers.Layer,
+    call: Callable[..., Any],
+    hear: Callable[..., None],
+    inputs: Any,
+    **kwargs: Any,
+) -> Any:
     outputs = call(inputs, **kwargs)
     hear(layer, inputs, outputs)
     return outputs
 
 
-def _measure(layer, inputs, outputs, rows):
+def _measure(layer: keras.layers.Layer, inputs: Any, outputs: Any, rows: int) -> Any:
     """Give what the gate network sees, and the root mean square of each block, in some rows."""
     seen = ops.convert_to_numpy(layer.gate_inputs(inputs))
     seen = seen.reshape(-1, seen.shape[-1])

@@ -1,20 +1,23 @@
 """Which layers of a model are gated, and with which gate arguments."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_dynamicgate.conversion.configs import with_live_parts
-from keras_dynamicgate.conversion.survey import GATED, size
+from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, size
 from keras_dynamicgate.gating.arguments import DEFAULTS
-from keras_dynamicgate.layers.gated_layer import resolve_block_size
+from keras_dynamicgate.layers.gated_layer import GatedLayer, resolve_block_size
 from keras_dynamicgate.utils import checks
 
 SETTINGS = ("gate", "block_size", *DEFAULTS)
 
 
-def choose(candidates, layers):
+def choose(
+    candidates: Sequence[LayerCandidate], layers: Any
+) -> dict[LayerCandidate, dict[str, Any]]:
     """Choose the layers that are gated.
 
     Args:
@@ -46,7 +49,7 @@ def choose(candidates, layers):
     return {each: {} for each in candidates if each in chosen}
 
 
-def _malformed(layers):
+def _malformed(layers: Any) -> ValueError:
     types = ", ".join(f"`keras.layers.{kind.__name__}`" for kind in GATED)
     return ValueError(
         f"Argument `layers` must hold names of layers or the types {types}; it can also be a "
@@ -55,7 +58,9 @@ def _malformed(layers):
     )
 
 
-def _with_settings(candidates, layers):
+def _with_settings(
+    candidates: Sequence[LayerCandidate], layers: Any
+) -> dict[LayerCandidate, dict[str, Any]]:
     """Give the settings of each candidate that a dict names."""
     settings: dict = {}
     for name, own in layers.items():
@@ -71,12 +76,12 @@ def _with_settings(candidates, layers):
     return settings
 
 
-def _is_free(candidate):
+def _is_free(candidate: LayerCandidate) -> bool:
     """Tell whether a layer may get gates without being named."""
     return not candidate.refusal and not candidate.is_head
 
 
-def _of_type(candidates, kind):
+def _of_type(candidates: Sequence[LayerCandidate], kind: type) -> list[LayerCandidate]:
     """List the candidates of a type that may get gates without being named."""
     found = [each for each in candidates if type(each.layer) is kind and _is_free(each)]
     if not found:
@@ -88,7 +93,7 @@ def _of_type(candidates, kind):
     return found
 
 
-def _named(candidates, name):
+def _named(candidates: Sequence[LayerCandidate], name: str) -> list[LayerCandidate]:
     """List the candidates with a name, with or without the names of the models around them."""
     found = [each for each in candidates if name in (each.name, each.layer.name)]
     if not found:
@@ -105,7 +110,7 @@ def _named(candidates, name):
     return found
 
 
-def _check_settings(name, settings):
+def _check_settings(name: str, settings: Mapping[str, Any]) -> None:
     unknown = [key for key in settings if key not in SETTINGS]
     if unknown:
         raise ValueError(
@@ -114,7 +119,7 @@ def _check_settings(name, settings):
         )
 
 
-def gated_layer(candidate, settings):
+def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLayer:
     """Make the gated layer for a chosen layer, not yet built; its weights start as copies.
 
     Args:
@@ -152,7 +157,7 @@ def gated_layer(candidate, settings):
     return gated
 
 
-def _start_from(product, name, weight):
+def _start_from(product: keras.layers.Layer, name: str, weight: keras.Variable) -> None:
     """Let an initializer of a layer copy a weight, once.
 
     Weights that are assigned later would take the memory of a layer twice, and random numbers
@@ -160,7 +165,7 @@ def _start_from(product, name, weight):
     """
     initializer = getattr(product, name)
 
-    def copy(shape, dtype=None):
+    def copy(shape: Any, dtype: Any = None) -> Any:
         # Whoever asks for the config of the layer from now on gets the layer's own initializer.
         setattr(product, name, initializer)
         return ops.copy(weight)
@@ -168,7 +173,7 @@ def _start_from(product, name, weight):
     setattr(product, name, copy)
 
 
-def _config(layer):
+def _config(layer: keras.layers.Layer) -> dict[str, Any]:
     """Give the config of a layer in terms of the gated layer."""
     config = with_live_parts(layer, layer.get_config())
     if isinstance(layer, keras.layers.EinsumDense):

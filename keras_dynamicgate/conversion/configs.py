@@ -4,11 +4,12 @@ import copy
 import functools
 import inspect
 import types
+from typing import Any
 
 import keras
 
 
-def complete_config(layer):
+def complete_config(layer: keras.layers.Layer) -> dict[str, Any]:
     """Give the config of a layer, from its attributes where its own `get_config` fails.
 
     The `get_config` of `LlamaTransformerDecoder` in keras_hub 0.32 asks for an attribute that the
@@ -31,7 +32,7 @@ def complete_config(layer):
         return config
 
 
-def with_live_parts(layer, config):
+def with_live_parts(layer: keras.layers.Layer, config: dict[str, Any]) -> dict[str, Any]:
     """Put functions and objects that are not registered with Keras into the config of a layer.
 
     The layer can then be copied by its config, although it could not be loaded from a file.
@@ -50,7 +51,7 @@ def with_live_parts(layer, config):
     }
 
 
-def _is_unregistered(part):
+def _is_unregistered(part: Any) -> bool:
     if not callable(part) or isinstance(part, keras.layers.Layer):
         return False
     named = part if isinstance(part, types.FunctionType) else type(part)
@@ -59,11 +60,11 @@ def _is_unregistered(part):
     )
 
 
-def _is_registered(name):
+def _is_registered(name: str) -> bool:
     return keras.saving.get_registered_object(name) is not None
 
 
-def unregistered(config):
+def unregistered(config: dict[str, Any]) -> list[str]:
     """List the names in a config under which Keras finds no function or class."""
     if isinstance(config, (list, tuple)):
         return [name for each in config for name in unregistered(each)]
@@ -75,7 +76,7 @@ def unregistered(config):
     return found + [name for each in config.values() for name in unregistered(each)]
 
 
-def with_complete_config(layer):
+def with_complete_config(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Make a layer give its complete config, also when a model that holds it is saved."""
     try:
         layer.get_config()

@@ -1,5 +1,8 @@
 """A copy of a model that shares nothing with it, with other layers in the places of some."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_dynamicgate import graph
@@ -11,7 +14,7 @@ from keras_dynamicgate.conversion.configs import (
 )
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.conversion.inside import is_composite
-from keras_dynamicgate.conversion.places import find_places
+from keras_dynamicgate.conversion.places import Place, find_places
 from keras_dynamicgate.graph.state import copy_lambda, copy_state, copy_trainable
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
@@ -26,13 +29,17 @@ class ModelCopy:
         input_gates: Dict from the `id` of a layer to an unbuilt layer that is put in front of it.
     """
 
-    def __init__(self, replacements, input_gates):
+    def __init__(
+        self,
+        replacements: dict[int, keras.layers.Layer],
+        input_gates: dict[int, keras.layers.Layer],
+    ) -> None:
         self._replacements = replacements
         self._input_gates = input_gates
-        self._layers = {}
-        self._models = {}
+        self._layers: dict[int, Any] = {}
+        self._models: dict[int, Any] = {}
 
-    def copy(self, model):
+    def copy(self, model: keras.Model) -> keras.Model:
         """Give the copy of a built Sequential or Functional model, with the weights of the model.
 
         Raises:
@@ -51,7 +58,9 @@ class ModelCopy:
             _copy_trainable(old, other)
         return new
 
-    def _pairs(self, old, new):
+    def _pairs(
+        self, old: keras.layers.Layer, new: keras.layers.Layer
+    ) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
         """List a layer and its copy, and the layers inside both, the outer ones first."""
         if isinstance(new, GatedComposite) and not isinstance(old, GatedComposite):
             new = new.composite
@@ -64,7 +73,7 @@ class ModelCopy:
                     pairs += self._pairs(mine, its)
         return pairs
 
-    def _copy_model(self, model):
+    def _copy_model(self, model: keras.Model) -> keras.Model:
         if id(model) not in self._models:
             copy = (
                 self._copy_sequential if isinstance(model, keras.Sequential) else self._copy_graph
@@ -72,7 +81,7 @@ class ModelCopy:
             self._models[id(model)] = (model, copy(model))
         return self._models[id(model)][1]
 
-    def _copy_sequential(self, model):
+    def _copy_sequential(self, model: keras.Model) -> keras.Model:
         (tensor,) = graph.functional(model).inputs
         layers = [_copy_input(tensor)]
         for layer in model.layers:
@@ -81,10 +90,10 @@ class ModelCopy:
             layers.append(self._copy_operation(layer))
         return keras.Sequential(layers, name=model.name)
 
-    def _copy_graph(self, model):
+    def _copy_graph(self, model: keras.Model) -> keras.Model:
         inputs = [_copy_input(tensor).output for tensor in model.inputs]
 
-        def visit(operation, node, args, kwargs):
+        def visit(operation: keras.Operation, node: Any, args: Any, kwargs: Any) -> Any:
             gate = self._input_gates.get(id(operation))
             if gate is not None:
                 args, kwargs = keras.tree.map_structure(
@@ -100,7 +109,7 @@ class ModelCopy:
             name=model.name,
         )
 
-    def _copy_operation(self, operation):
+    def _copy_operation(self, operation: keras.Operation) -> Any:
         if graph.has_graph(operation):
             return self._copy_model(operation)
         if not isinstance(operation, keras.layers.Layer):
@@ -110,7 +119,7 @@ class ModelCopy:
             self._layers[id(operation)] = (operation, new)
         return self._layers[id(operation)][1]
 
-    def _copy_composite(self, layer):
+    def _copy_composite(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Copy a layer, with gates if layers inside it are to be replaced."""
         places = [
             place
@@ -123,7 +132,7 @@ class ModelCopy:
             gated = {place.path: self._copy_inside(place) for place in places}
         return GatedComposite(_copy_layer(layer), gated)
 
-    def _copy_inside(self, place):
+    def _copy_inside(self, place: Place) -> keras.layers.Layer:
         """Give what comes in a place inside a composite layer, built."""
         if place.model is not None:
             return self._copy_model(place.model)
@@ -133,11 +142,11 @@ class ModelCopy:
         return new
 
 
-def _copy_input(tensor):
+def _copy_input(tensor: keras.KerasTensor) -> keras.layers.Layer:
     return keras.layers.InputLayer.from_config(graph.input_layer(tensor).get_config())
 
 
-def _copy_layer(layer):
+def _copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Copy a layer without its weights."""
     if isinstance(layer, keras.layers.Lambda):
         return copy_lambda(layer)
@@ -154,7 +163,7 @@ def _copy_layer(layer):
     return with_complete_config(new)
 
 
-def _no_copy(layer, names, error):
+def _no_copy(layer: keras.layers.Layer, names: Sequence[str], error: Exception) -> ValueError:
     """Make the error for a layer whose config does not lead to a copy."""
     subject = f"Layer {layer.name!r} ({type(layer).__name__}) cannot be copied"
     if names:
@@ -169,7 +178,7 @@ def _no_copy(layer, names, error):
     )
 
 
-def _copy_trainable(layer, new):
+def _copy_trainable(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Freeze the weights of a copy that are frozen one by one."""
     if isinstance(new, GatedLayer) and not isinstance(layer, GatedLayer):
         (new,) = new.dense_layers

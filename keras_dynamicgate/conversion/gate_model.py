@@ -1,5 +1,8 @@
 """`gate_model`: a trained Keras model, ready to learn what it can leave out."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_dynamicgate import graph
@@ -7,19 +10,19 @@ from keras_dynamicgate.conversion.calibration import check_data, start_from_data
 from keras_dynamicgate.conversion.choice import choose, gated_layer
 from keras_dynamicgate.conversion.copies import ModelCopy
 from keras_dynamicgate.conversion.regression import open_all
-from keras_dynamicgate.conversion.survey import GATED, survey
+from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, survey
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 
 
 def gate_model(
-    model,
+    model: keras.Model,
     *,
-    layers=None,
-    gate="low_rank",
-    block_size="auto",
-    initial_open=0.99,
-    calibration_data=None,
-    input_gate=False,
+    layers: Any = None,
+    gate: Any = "low_rank",
+    block_size: int | str = "auto",
+    initial_open: float = 0.99,
+    calibration_data: Any = None,
+    input_gate: bool = False,
 ) -> keras.Model:
     """Copy a trained model with gates on its layers: the same weights, the same outputs.
 
@@ -121,7 +124,7 @@ def gate_model(
     return new
 
 
-def _input_gates(gated, initial_open):
+def _input_gates(gated: Any, initial_open: float) -> dict[int, keras.layers.Layer]:
     """Make the gates before the layers that read the model's inputs, by the `id` of the layer."""
     gates = {
         id(each.layer): DynamicGate(
@@ -141,7 +144,7 @@ def _input_gates(gated, initial_open):
     return gates
 
 
-def _nothing_to_gate(model, candidates):
+def _nothing_to_gate(model: keras.Model, candidates: Sequence[LayerCandidate]) -> ValueError:
     """Make the error for a model in which no layer is chosen."""
     reasons = {
         each.name: each.refusal or "it is the head, or `layers` leaves it out"

@@ -1,5 +1,7 @@
 """`GatedComposite`: a layer made of layers, such as a transformer block, with gates on some."""
 
+from typing import Any
+
 import keras
 
 from keras_dynamicgate.conversion.configs import with_complete_config
@@ -25,7 +27,7 @@ class GatedComposite(keras.layers.Layer):
         composite: The composite layer, with the gated layers in it.
     """
 
-    def __init__(self, composite, gated, **kwargs):
+    def __init__(self, composite: keras.layers.Layer, gated: Any, **kwargs: Any) -> None:
         # Keras reads from `call` which arguments a layer takes. Not by `composite(...)`: this
         # layer's own `__call__` casts, passes masks on and charges for activity already.
         self.call = composite.call
@@ -41,15 +43,15 @@ class GatedComposite(keras.layers.Layer):
         for path, layer in gated.items():
             exchange(composite, path, layer)
         self._paths = list(gated)
-        self._quantization = {}
+        self._quantization: dict[str, Any] = {}
         # What it has not built itself is built when it is called.
         composite.built = True
         self.composite = with_complete_config(composite)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return self.composite.compute_mask(inputs, previous_mask)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         composite = keras.saving.serialize_keras_object(self.composite)
         gated = {
             path: keras.saving.serialize_keras_object(layer_at(self.composite, path))
@@ -65,7 +67,7 @@ class GatedComposite(keras.layers.Layer):
         return {**config, "quantization": quantization} if quantization else config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "GatedComposite":
         config = dict(config)
         quantization = config.pop("quantization", {})
         composite = keras.saving.deserialize_keras_object(config.pop("composite"))
@@ -80,12 +82,12 @@ class GatedComposite(keras.layers.Layer):
         layer._restore_quantization()
         return layer
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         # Layers that others make when they are built, as attention does, are there by now.
         self._restore_quantization()
         super().load_own_variables(store)
 
-    def _restore_quantization(self):
+    def _restore_quantization(self) -> None:
         """Quantize the layers that were quantized when this layer was saved, as far as they are."""
         found = addresses(self.composite) if self._quantization else {}
         for address, how in self._quantization.items():

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,7 +18,7 @@ from keras_dynamicgate.macs.rules import RULES
 SIZE = 2
 
 
-def is_composite(layer):
+def is_composite(layer: keras.layers.Layer) -> bool:
     """Tell whether layers inside a layer may be exchanged, which it does not count as its own."""
     return (
         isinstance(layer, keras.layers.Layer)
@@ -27,7 +28,7 @@ def is_composite(layer):
     )
 
 
-def worth_a_gate(composite, node, layers):
+def worth_a_gate(composite: keras.layers.Layer, node: Any, layers: Any) -> Any:
     """List those layers inside a composite layer whose gates would spare other products work.
 
     That is where the units of a layer pass nothing but operations on each by itself that keep zeros
@@ -54,7 +55,7 @@ def worth_a_gate(composite, node, layers):
         follow(inside, [Flow(shape) for shape in shapes], cost, owner=composite.name)
     inputs = [product.inputs for product in cost.all_products() if product.inputs is not None]
 
-    def shares(closed):
+    def shares(closed: Any) -> Any:
         average = {layer: ops.zeros(()) if layer in closed else ops.ones(()) for layer in layers}
         return [float(ops.convert_to_numpy(opening.share(average))) for opening in inputs]
 
@@ -66,7 +67,7 @@ def worth_a_gate(composite, node, layers):
 
 
 @contextlib.contextmanager
-def _marked(layers):
+def _marked(layers: Any) -> Any:
     """Let layers say in a MAC count that gates of their own close their units."""
     for layer in layers:
         layer.cost = functools.partial(_cost, layer)
@@ -77,7 +78,7 @@ def _marked(layers):
             del layer.cost
 
 
-def _cost(layer, inputs):
+def _cost(layer: keras.layers.Layer, inputs: Any) -> Any:
     shape = tuple(layer.compute_output_shape((1, *inputs.shape)))[1:]
     products, output = RULES[type(layer)](layer, [inputs], shape)
     return products, Flow(shape, GateOpen(layer, block_size=1), output.producers)

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -30,7 +32,7 @@ class Place:
     model: keras.Model | None = None
 
 
-def find_places(composite):
+def find_places(composite: keras.layers.Layer) -> list[Place]:
     """List the places of all layers inside a layer, each layer once.
 
     Args:
@@ -41,7 +43,7 @@ def find_places(composite):
     """
     found: dict[int, Place] = {}
 
-    def visit(holder, path, name):
+    def visit(holder: Any, path: str, name: str) -> Any:
         for step, _, _, layer in _slots(holder):
             if id(layer) in found:
                 continue
@@ -52,7 +54,7 @@ def find_places(composite):
             else:
                 visit(layer, f"{place.path}/", f"{place.name}/")
 
-    def visit_model(model, path, name, outermost):
+    def visit_model(model: keras.Model, path: str, name: str, outermost: bool) -> Any:
         if isinstance(model, keras.Sequential) and not model.built:
             return
         for node in graph.nodes(graph.functional(model)):
@@ -66,7 +68,7 @@ def find_places(composite):
     return list(found.values())
 
 
-def addresses(composite):
+def addresses(composite: keras.layers.Layer) -> Any:
     """Give all layers inside a layer by strings that mean the same layers in a new one of its kind.
 
     Names do not: Keras numbers those that nobody gives.
@@ -88,7 +90,7 @@ def addresses(composite):
     return found
 
 
-def layer_at(composite, path):
+def layer_at(composite: keras.layers.Layer, path: str) -> keras.layers.Layer:
     """Give the layer or model at a path inside a composite layer.
 
     Raises:
@@ -103,7 +105,7 @@ def layer_at(composite, path):
     return places[path]
 
 
-def exchange(composite, path, new):
+def exchange(composite: keras.layers.Layer, path: str, new: keras.layers.Layer) -> None:
     """Put another layer in the place of one inside a composite layer, wherever it is held.
 
     Args:
@@ -123,7 +125,7 @@ def exchange(composite, path, new):
                 container[key] = new
 
 
-def _slots(holder):
+def _slots(holder: Any) -> Iterator[tuple[str, Any, Any, keras.layers.Layer]]:
     """List the places where a layer itself holds layers: step, container, key and layer."""
     attributes = {**vars(holder), **vars(holder).get("_modules", {})}  # PyTorch's own place
     for name, value in attributes.items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import keras
 
@@ -74,7 +75,7 @@ class Origin:
     heads: frozenset[LayerCandidate] = frozenset()
 
 
-def survey(model):
+def survey(model: keras.Model) -> list[LayerCandidate]:
     """List the layers of a model that are of a type that can be gated, in the order of the model.
 
     Args:
@@ -92,8 +93,10 @@ def survey(model):
     return list(candidates.values())
 
 
-def _follow(model, inputs, candidates, prefix):
-    def visit(operation, node, args, kwargs):
+def _follow(
+    model: keras.Model, inputs: Any, candidates: dict[int, LayerCandidate], prefix: str
+) -> Any:
+    def visit(operation: keras.Operation, node: Any, args: Any, kwargs: Any) -> Any:
         origins = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, Origin)]
         name = prefix + operation.name
         if graph.has_graph(operation):
@@ -110,7 +113,7 @@ def _follow(model, inputs, candidates, prefix):
     return graph.walk(model, inputs, visit)
 
 
-def _inside(operation, node, name):
+def _inside(operation: keras.Operation, node: Any, name: str) -> Any:
     """List the candidates inside an operation that is a composite layer."""
     if not is_composite(operation):
         return []
@@ -132,7 +135,7 @@ def _inside(operation, node, name):
     return found
 
 
-def _pass_on(operation, origins):
+def _pass_on(operation: keras.Operation, origins: Any) -> Any:
     """Give the origin of what an operation that cannot be gated makes of its inputs."""
     weighted = bool(getattr(operation, "weights", None))
     is_input = all(origin.is_input for origin in origins) and (
@@ -143,7 +146,7 @@ def _pass_on(operation, origins):
     return Origin(is_input, frozenset().union(*(origin.heads for origin in origins)))
 
 
-def _contracts(operation, origins):
+def _contracts(operation: keras.Operation, origins: Any) -> bool:
     """Tell whether an operation makes new features, each of many of its inputs."""
     rule = RULES.get(type(operation)) or rule_of(operation)
     if rule is not None:
@@ -153,12 +156,12 @@ def _contracts(operation, origins):
     return len(origins) > 1 or bool(kernels)
 
 
-def size(layer):
+def size(layer: keras.layers.Layer) -> int:
     """Give the number of units or channels of a layer."""
     return layer.kernel.shape[-1]
 
 
-def _refusal(layer):
+def _refusal(layer: keras.layers.Layer) -> Any:
     if getattr(layer, "quantization_mode", None) is not None:
         return "it is quantized; gate the model first and quantize it then"
     if not is_feature_wise(layer.activation):
@@ -170,7 +173,7 @@ def _refusal(layer):
     return None
 
 
-def _is_feed_forward(layer):
+def _is_feed_forward(layer: keras.layers.Layer) -> bool:
     found = FEED_FORWARD.fullmatch(layer.equation.replace(" ", ""))
     if found is None:
         return False

@@ -1,11 +1,12 @@
 """`DynamicGate`: gates on the features of any tensor."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
-from keras_dynamicgate.gating.cost import Flow
+from keras_dynamicgate.gating.cost import Flow, Product
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.gating.openness import both
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks, resolve_block_size
 
@@ -53,8 +54,8 @@ class DynamicGate(GatedLayer):
 
     def __init__(
         self,
-        gate="static",
-        block_size=1,
+        gate: GateNetwork | str | dict[str, Any] | None = "static",
+        block_size: int | str = 1,
         **kwargs: Unpack[GatedLayerArguments],
     ) -> None:
         super().__init__(
@@ -64,7 +65,7 @@ class DynamicGate(GatedLayer):
         )
         self.add_gate(None)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         features = input_shape[-1]
         if features is None:
             raise ValueError(
@@ -78,15 +79,15 @@ class DynamicGate(GatedLayer):
             self.gate.build(input_shape)
         self.input_spec = keras.layers.InputSpec(axes={-1: features})
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if self.gate is None:
             return inputs
         return mask_blocks(inputs, self.gate(inputs, training=training), self.block_size)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def cost(self, inputs: Flow):
+    def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:
         """State for the MAC count what one sample costs and which outputs are open."""
         if self.gate is None:
             return [], inputs

@@ -1,13 +1,14 @@
 """`DynamicGateConv2D`: a drop-in for `Conv2D` whose channels have gates."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.gating.openness import PooledOpen
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
@@ -84,27 +85,27 @@ class DynamicGateConv2D(GatedLayer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
-        groups=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        filters: int,
+        kernel_size: int | tuple[int, ...],
+        strides: int | tuple[int, ...] = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, ...] = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         *,
-        lora_rank=None,
-        lora_alpha=None,
-        gate="low_rank",
-        block_size="auto",
+        lora_rank: Any = None,
+        lora_alpha: Any = None,
+        gate: GateNetwork | str | dict[str, Any] | None = "low_rank",
+        block_size: int | str = "auto",
         **kwargs: Unpack[GatedLayerArguments],
     ) -> None:
         super().__init__(
@@ -138,50 +139,50 @@ class DynamicGateConv2D(GatedLayer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     @property
-    def dense_layers(self):
+    def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         return [self.conv]
 
     @property
-    def filters(self):
+    def filters(self) -> int:
         """The number of output channels."""
         return self.conv.filters
 
     @property
-    def data_format(self):
+    def data_format(self) -> str:
         """`"channels_last"` or `"channels_first"`."""
         return self.conv.data_format
 
     @property
-    def activation(self):
+    def activation(self) -> Any:
         """The activation function."""
         return self.conv.activation
 
     @property
-    def kernel(self):
+    def kernel(self) -> Any:
         """The kernel, of shape `(height, width, channels / groups, filters)`."""
         return self.conv.kernel
 
     @property
-    def bias(self):
+    def bias(self) -> Any:
         """The bias, of shape `(filters,)`, or `None`."""
         return self.conv.bias
 
-    def enable_lora(self, rank, **kwargs):
+    def enable_lora(self, rank: int, **kwargs: Any) -> None:
         """Add a LoRA to the kernel, as `keras.layers.Conv2D.enable_lora` does."""
         self.conv.enable_lora(rank, **kwargs)
 
     @property
-    def channel_axis(self):
+    def channel_axis(self) -> int:
         """The axis of inputs and outputs that holds the channels."""
         return 3 if self.data_format == "channels_last" else 1
 
     @property
-    def spatial_axes(self):
+    def spatial_axes(self) -> tuple[int, int]:
         """The axes of inputs and outputs that hold the positions."""
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         lora.build(self.conv, input_shape)
         channels = input_shape[self.channel_axis]
         sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]
@@ -189,7 +190,7 @@ class DynamicGateConv2D(GatedLayer):
         self.build_gate((input_shape[0], channels), known * self._macs_per_position(channels))
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={self.channel_axis: channels})
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         outputs = self.conv(inputs)
         if self.gate is None:
             return outputs
@@ -197,14 +198,14 @@ class DynamicGateConv2D(GatedLayer):
         channels = ops.repeat(ops.cast(mask, outputs.dtype), self.block_size, axis=-1)
         return ops.multiply(outputs, ops.expand_dims(channels, self.spatial_axes))
 
-    def gate_inputs(self, inputs):
+    def gate_inputs(self, inputs: Any) -> Any:
         # In float32, because a sum over many positions overflows float16.
         return ops.mean(ops.cast(inputs, "float32"), axis=self.spatial_axes)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.conv.compute_output_shape(input_shape)
 
-    def cost(self, inputs: Flow):
+    def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:
         """State for the MAC count what one sample costs and which outputs are open."""
         shape = self.compute_output_shape((1, *inputs.shape))[1:]
         channels = inputs.shape[self.channel_axis - 1]
@@ -228,10 +229,10 @@ class DynamicGateConv2D(GatedLayer):
         pooled = None if inputs_open is None else PooledOpen(inputs_open)
         return [product, *self.gate.network.products((channels,), pooled)], output
 
-    def _macs_per_position(self, channels):
+    def _macs_per_position(self, channels: int) -> int:
         return math.prod(self.conv.kernel_size) * channels * self.filters // self.conv.groups
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         conv = self.conv.get_config()
         del conv["name"], conv["trainable"], conv["dtype"]

@@ -1,12 +1,13 @@
 """`DynamicGateDense`: a drop-in for `Dense` whose units have gates."""
 
 import inspect
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
@@ -77,23 +78,23 @@ class DynamicGateDense(GatedLayer):
 
     def __init__(
         self,
-        units,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        lora_rank=None,
-        lora_alpha=None,
-        quantization_config=None,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: Any = None,
+        lora_alpha: Any = None,
+        quantization_config: Any = None,
         *,
-        gate="low_rank",
-        block_size="auto",
-        dense=None,
+        gate: GateNetwork | str | dict[str, Any] | None = "low_rank",
+        block_size: int | str = "auto",
+        dense: keras.layers.Layer | None = None,
         **kwargs: Unpack[GatedLayerArguments],
     ) -> None:
         super().__init__(
@@ -134,50 +135,50 @@ class DynamicGateDense(GatedLayer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
     @property
-    def dense_layers(self):
+    def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         return [self.dense]
 
     @property
-    def units(self):
+    def units(self) -> int:
         """The size of the output."""
         return self.dense.units
 
     @property
-    def activation(self):
+    def activation(self) -> Any:
         """The activation function."""
         return self.dense.activation
 
     @property
-    def kernel(self):
+    def kernel(self) -> Any:
         """The kernel, of shape `(features, units)`."""
         return self.dense.kernel
 
     @property
-    def bias(self):
+    def bias(self) -> Any:
         """The bias, of shape `(units,)`, or `None`."""
         return self.dense.bias
 
-    def enable_lora(self, rank, **kwargs):
+    def enable_lora(self, rank: int, **kwargs: Any) -> None:
         """Add a LoRA to the kernel, as `keras.layers.Dense.enable_lora` does."""
         self.dense.enable_lora(rank, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if not self.dense.built:
             lora.build(self.dense, input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         outputs = self.dense(inputs)
         if self.gate is None:
             return outputs
         return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
-    def cost(self, inputs: Flow):
+    def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:
         """State for the MAC count what one sample costs and which outputs are open."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
@@ -194,7 +195,7 @@ class DynamicGateDense(GatedLayer):
         gate_products = self.gate.network.products(inputs.shape, inputs.open)
         return [product, *gate_products], output
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if self._dense_was_given:
             given = keras.saving.serialize_keras_object(self.dense)
@@ -206,14 +207,14 @@ class DynamicGateDense(GatedLayer):
         return {**config, **dense, "activity_regularizer": activity_regularizer}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "GatedLayer":
         config = dict(config)
         for name in ("quantization_config", "dense"):
             config[name] = keras.saving.deserialize_keras_object(config.get(name))
         return super().from_config(config)
 
 
-def _check_given(dense, units, arguments):
+def _check_given(dense: keras.layers.Layer | None, units: int, arguments: dict[str, Any]) -> None:
     """Raise a `ValueError` unless a layer can be gated in place of a new `keras.layers.Dense`."""
     if not isinstance(dense, keras.layers.Layer) or not hasattr(dense, "activation"):
         raise ValueError(

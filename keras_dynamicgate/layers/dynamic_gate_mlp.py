@@ -1,12 +1,13 @@
 """`DynamicGateMLP`: a feed-forward block whose hidden units have gates."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
@@ -94,24 +95,24 @@ class DynamicGateMLP(GatedLayer):
 
     def __init__(
         self,
-        hidden_units,
-        units,
-        activation="relu",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        hidden_units: int,
+        units: int,
+        activation: Any = "relu",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         *,
-        lora_rank=None,
-        lora_alpha=None,
-        gated_linear=False,
-        gate="low_rank",
-        block_size="auto",
-        execution="masked",
+        lora_rank: Any = None,
+        lora_alpha: Any = None,
+        gated_linear: bool = False,
+        gate: GateNetwork | str | dict[str, Any] | None = "low_rank",
+        block_size: int | str = "auto",
+        execution: str = "masked",
         **kwargs: Unpack[GatedLayerArguments],
     ) -> None:
         super().__init__(
@@ -141,37 +142,37 @@ class DynamicGateMLP(GatedLayer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
     @property
-    def execution(self):
+    def execution(self) -> str:
         """How inference runs: `"masked"` or `"skip"`."""
         return self._execution
 
     @execution.setter
-    def execution(self, execution):
+    def execution(self, execution: str) -> None:
         checks.one_of("execution", execution, EXECUTIONS)
         self._execution = execution
 
     @property
-    def dense_layers(self):
+    def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         layers = [self.hidden_dense, self.linear_dense, self.output_dense]
         return [layer for layer in layers if layer is not None]
 
-    def enable_lora(self, rank, **kwargs):
+    def enable_lora(self, rank: int, **kwargs: Any) -> None:
         """Add a LoRA to each kernel, as `keras.layers.Dense.enable_lora` does."""
         for layer in self.dense_layers:
             layer.enable_lora(rank, **kwargs)
 
     @property
-    def hidden_units(self):
+    def hidden_units(self) -> int:
         """The number of gated hidden units."""
         return self.hidden_dense.units
 
     @property
-    def units(self):
+    def units(self) -> int:
         """The size of the output."""
         return self.output_dense.units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         hidden_shape = (*input_shape[:-1], self.hidden_units)
         lora.build(self.hidden_dense, input_shape)
         if self.linear_dense is not None:
@@ -181,7 +182,7 @@ class DynamicGateMLP(GatedLayer):
         self.build_gate(input_shape, self.hidden_units * width)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         mask = None if self.gate is None else self.gate(inputs, training=training)
         if self.execution == "skip" and mask is not None and not training:
             outputs = feed_forward(self, inputs, mask)
@@ -194,10 +195,10 @@ class DynamicGateMLP(GatedLayer):
             hidden = mask_blocks(hidden, mask, self.block_size)
         return self.output_dense(hidden)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)
 
-    def cost(self, inputs: Flow):
+    def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:
         """State for the MAC count what one sample costs and which outputs are open."""
         shape = (*inputs.shape[:-1], self.units)
         opening, gate_products = None, []
@@ -213,7 +214,7 @@ class DynamicGateMLP(GatedLayer):
         output = Product(positions(shape) * self.hidden_units * self.units, opening)
         return [*products, output, *gate_products], Flow(shape, producers=(output,))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         dense = self.hidden_dense.get_config()
         shared = {
             name: dense[name]
@@ -240,5 +241,5 @@ class DynamicGateMLP(GatedLayer):
         }
 
 
-def _dense(units, activation, name, shared):
+def _dense(units: int, activation: Any, name: str, shared: dict[str, Any]) -> keras.layers.Dense:
     return keras.layers.Dense(units, activation=activation, name=name, **shared)

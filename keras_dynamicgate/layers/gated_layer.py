@@ -9,7 +9,7 @@ from keras import ops
 from keras_dynamicgate import graph
 from keras_dynamicgate.gating import arguments, networks
 from keras_dynamicgate.gating.gate import Gate
-from keras_dynamicgate.gating.gate_network import GateNetwork
+from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
 from keras_dynamicgate.layers import quantized
 from keras_dynamicgate.utils import checks
 
@@ -31,8 +31,7 @@ class GatedLayer(keras.layers.Layer):
         gate_arguments = arguments.take(kwargs)
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.gate: Gate | None = None
-        self.block_size = block_size
+        self.gate: Any = None  # a `Gate`, or `None` without gates
         self._gate_config = {
             "gate": networks.serialize(gate),
             "block_size": block_size,
@@ -42,7 +41,7 @@ class GatedLayer(keras.layers.Layer):
             ),
         }
 
-    def add_gate(self, units):
+    def add_gate(self, units: int | None) -> None:
         """Create the gate of `units` units (`None`: not known before the build), if there is one.
 
         Raises:
@@ -63,7 +62,7 @@ class GatedLayer(keras.layers.Layer):
             **config,
         )
 
-    def build_gate(self, input_shape, gated_macs):
+    def build_gate(self, input_shape: Shape, gated_macs: int) -> None:
         """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.
 
         Args:
@@ -84,16 +83,16 @@ class GatedLayer(keras.layers.Layer):
                 stacklevel=2,
             )
 
-    def gate_inputs(self, inputs):
+    def gate_inputs(self, inputs: Any) -> Any:
         """Give what the gate network sees of the layer's inputs."""
         return inputs
 
     @property
-    def dense_layers(self):
+    def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         return []
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         config = dict(config)
         # Where files of version 0.1 keep how the inner layers are quantized.
         policies = config.pop("dense_dtype_policies", ())
@@ -101,14 +100,14 @@ class GatedLayer(keras.layers.Layer):
             layer.dtype_policy = keras.dtype_policies.deserialize(policy)
         super().build_from_config(config)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), **self._gate_config}
         # Quantization changes the inner layers after construction.
         quantization = [quantized.serialize(layer) for layer in self.dense_layers]
         return {**config, "quantization": quantization} if any(quantization) else config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "GatedLayer":
         config = dict(config)
         quantization = config.pop("quantization", ())
         layer = super().from_config(config)
@@ -118,7 +117,7 @@ class GatedLayer(keras.layers.Layer):
         return layer
 
 
-def resolve_block_size(block_size, units):
+def resolve_block_size(block_size: int | str, units: int | None) -> int:
     """Choose or check the block size of a layer.
 
     `"auto"` takes the largest divisor of `units` that is at most `units / 32` and at most 128:
@@ -148,7 +147,7 @@ def resolve_block_size(block_size, units):
     return block_size
 
 
-def mask_blocks(outputs, mask, block_size):
+def mask_blocks(outputs: Any, mask: Any, block_size: int) -> Any:
     """Multiply every block of units by its gate.
 
     Args:
@@ -168,7 +167,7 @@ def mask_blocks(outputs, mask, block_size):
     return ops.reshape(ops.multiply(blocks, ops.expand_dims(mask, -1)), shape)
 
 
-def gated_layers(model):
+def gated_layers(model: keras.layers.Layer) -> list[GatedLayer]:
     """List the layers of a model that have a gate, layers inside layers included.
 
     Args:

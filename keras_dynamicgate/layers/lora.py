@@ -1,7 +1,14 @@
 """LoRAs of the Keras layers inside a gated layer."""
 
+from collections.abc import Sequence
+from typing import Any
 
-def build(layer, input_shape):
+import keras
+
+from keras_dynamicgate.gating.gate_network import Shape
+
+
+def build(layer: keras.layers.Layer, input_shape: Shape) -> None:
     """Build an inner layer and keep the scale of its LoRA, which Keras sets back to the rank."""
     lora_alpha = getattr(layer, "lora_alpha", None)
     layer.build(input_shape)
@@ -9,7 +16,7 @@ def build(layer, input_shape):
         layer.lora_alpha = lora_alpha
 
 
-def set_argument(layers, name, value):
+def set_argument(layers: Sequence[keras.layers.Layer], name: str, value: Any) -> None:
     """Give inner layers an argument of their LoRAs before they are built.
 
     Args:
@@ -30,7 +37,7 @@ def set_argument(layers, name, value):
         setattr(layer, name, own)
 
 
-def arguments(layers):
+def arguments(layers: Sequence[keras.layers.Layer]) -> dict[str, Any]:
     """Give the arguments that inner layers have LoRAs by: one number where all have the same.
 
     Args:

@@ -1,9 +1,11 @@
 """How layers inside a layer are quantized, as configs."""
 
+from typing import Any
+
 import keras
 
 
-def serialize(layer):
+def serialize(layer: keras.layers.Layer) -> Any:
     """Give the config of how a layer is quantized, `None` if it is not.
 
     Args:
@@ -18,7 +20,7 @@ def serialize(layer):
     }
 
 
-def restore(layer, config):
+def restore(layer: keras.layers.Layer, config: dict[str, Any]) -> None:
     """Quantize a layer as a config says, so that it takes the weights of a quantized one.
 
     Args:

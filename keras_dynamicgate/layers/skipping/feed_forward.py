@@ -5,7 +5,8 @@ masked outputs instead.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -31,7 +32,7 @@ class Weights(NamedTuple):
     output_bias: object
 
 
-def feed_forward(layer, inputs, mask):
+def feed_forward(layer: keras.layers.Layer, inputs: Any, mask: Any) -> Any:
     """Compute the outputs of a `DynamicGateMLP` at inference from its open blocks.
 
     Args:
@@ -61,19 +62,19 @@ def feed_forward(layer, inputs, mask):
     return ops.reshape(outputs, (*ops.shape(inputs)[:-1], layer.units))
 
 
-def _has_plain_products(layer):
+def _has_plain_products(layer: keras.layers.Layer) -> bool:
     # With mixed precision every call would convert the whole kernels, closed blocks included.
     return layer.compute_dtype == layer.variable_dtype in ("float32", "float64") and not any(
         dense.quantization_mode or dense.lora_enabled for dense in layer.dense_layers
     )
 
 
-def _block_weights(layer, features):
+def _block_weights(layer: keras.layers.Layer, features: int) -> int:
     into = 1 if layer.linear_dense is None else 2
     return layer.block_size * (into * features + layer.units)
 
 
-def _weights(layer):
+def _weights(layer: keras.layers.Layer) -> Weights:
     pairs = [
         (None, None) if dense is None else (dense.kernel, dense.bias)
         for dense in (layer.hidden_dense, layer.linear_dense, layer.output_dense)
@@ -87,17 +88,17 @@ def _weights(layer):
     )
 
 
-def _jax(x, mask, weights, layer):
+def _jax(x: Any, mask: Any, weights: Any, layer: keras.layers.Layer) -> Any:
     if not isinstance(x.shape[0], int):
         return None  # exported for batches of any size
     return _jax_function()(x, mask, weights, layer.hidden_dense.activation, layer.block_size)
 
 
 @functools.cache
-def _jax_function():
+def _jax_function() -> Callable[..., Any]:
     import jax
 
-    def run(x, mask, weights, activation, block_size):
+    def run(x: Any, mask: Any, weights: Any, activation: Any, block_size: int) -> Any:
         options = {"activation": activation, "block_size": block_size}
         skip = functools.partial(
             tiles.skip, shared_mask=mask.shape[0] == 1, fewest_rows=1, **options
@@ -116,19 +117,19 @@ def _jax_function():
     return jax.jit(run, static_argnames=("activation", "block_size"))
 
 
-def _tensorflow(x, mask, weights, layer):
+def _tensorflow(x: Any, mask: Any, weights: Any, layer: keras.layers.Layer) -> Any:
     import tensorflow as tf
 
     if tf.config.list_logical_devices("GPU"):
         return None  # measured on CPUs only
     options = {"activation": layer.hidden_dense.activation, "block_size": layer.block_size}
 
-    def pack(tensors):
+    def pack(tensors: Any) -> Any:
         rest = iter(tensors)
         return Weights(*(None if weight is None else next(rest) for weight in weights))
 
     @tf.custom_gradient
-    def run(x, *tensors):
+    def run(x: Any, *tensors: Any) -> Any:
         # Stopped, or a tape would ask XLA for the gradient of a loop of unknown length.
         outputs = _tensorflow_function()(
             tf.stop_gradient(x),
@@ -139,7 +140,7 @@ def _tensorflow(x, mask, weights, layer):
             **options,
         )
 
-        def gradient(upstream):
+        def gradient(upstream: Any) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch((x, *tensors))
                 again = tiles.masked(x, mask, pack(tensors), **options)
@@ -152,7 +153,7 @@ def _tensorflow(x, mask, weights, layer):
 
 
 @functools.cache
-def _tensorflow_function():
+def _tensorflow_function() -> Callable[..., Any]:
     import tensorflow as tf
 
     # XLA for this part alone: Keras does not use it on CPUs by itself, and without it the loop
@@ -160,7 +161,7 @@ def _tensorflow_function():
     return tf.function(tiles.skip, jit_compile=True, reduce_retracing=True)
 
 
-def _torch(x, mask, weights, layer):
+def _torch(x: Any, mask: Any, weights: Any, layer: keras.layers.Layer) -> Any:
     if x.device.type != "cpu":
         return None  # not measured on accelerators, and keras builds on the device "meta"
     options = {"activation": layer.hidden_dense.activation, "block_size": layer.block_size}

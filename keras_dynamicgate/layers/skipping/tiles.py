@@ -6,6 +6,9 @@ positions are sorted to the front and cut into tiles of a fixed number of rows; 
 open position is not computed.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,7 +18,7 @@ WORK_LIMIT = 0.65
 TILES = (4, 8, 16, 32, 64)
 
 
-def masked(x, mask, weights, *, activation, block_size):
+def masked(x: Any, mask: Any, weights: Any, *, activation: Any, block_size: int) -> Any:
     """Compute every block and multiply by the mask.
 
     Args:
@@ -33,7 +36,16 @@ def masked(x, mask, weights, *, activation, block_size):
     return _add_bias(ops.matmul(hidden, weights.output_kernel), weights.output_bias)
 
 
-def skip(x, mask, weights, *, activation, block_size, shared_mask, fewest_rows):
+def skip(
+    x: Any,
+    mask: Any,
+    weights: Any,
+    *,
+    activation: Any,
+    block_size: int,
+    shared_mask: bool,
+    fewest_rows: int,
+) -> Any:
     """Compute the open blocks only, or `masked` where so much is open that this is quicker.
 
     Args:
@@ -62,14 +74,16 @@ def skip(x, mask, weights, *, activation, block_size, shared_mask, fewest_rows):
     return ops.add(outputs, poison)
 
 
-def _shared_mask(x, mask, weights, activation, block_size, fewest_rows):
+def _shared_mask(
+    x: Any, mask: Any, weights: Any, activation: Any, block_size: int, fewest_rows: int
+) -> Any:
     gates, positions = mask.shape[-1], ops.shape(x)[0]
     opened = ops.greater(mask[0], 0)
 
-    def compute():
+    def compute() -> Any:
         rows = _pad(x, fewest_rows - positions)
 
-        def step(block, outputs):
+        def step(block: Any, outputs: Any) -> Any:
             part = _block(weights, block, block_size)
             hidden = _hidden_units(rows, part, activation)
             return ops.add(outputs, ops.matmul(hidden, part.output_kernel))
@@ -80,7 +94,7 @@ def _shared_mask(x, mask, weights, activation, block_size, fewest_rows):
     return ops.mean(mask), compute
 
 
-def _mask_for_each(x, mask, weights, activation, block_size):
+def _mask_for_each(x: Any, mask: Any, weights: Any, activation: Any, block_size: int) -> Any:
     gates, positions = mask.shape[-1], ops.shape(x)[0]
     rows = tile_rows(positions)
     tiles = -(-positions // rows)
@@ -94,13 +108,13 @@ def _mask_for_each(x, mask, weights, activation, block_size):
         ops.cast(gates * positions, x.dtype),
     )
 
-    def compute():
+    def compute() -> Any:
         order = ops.cast(ops.argsort(ops.negative(columns), axis=-1), "int32")
         order = ops.pad(order, ((0, 0), (0, tiles * rows - positions)))
         order = ops.reshape(order, (gates * tiles, rows))
         weight = ops.cast(is_open, x.dtype)
 
-        def step(tile, outputs):
+        def step(tile: Any, outputs: Any) -> Any:
             part = _block(weights, tile // tiles, block_size)
             hidden = _hidden_units(ops.take(x, order[tile], axis=0), part, activation)
             hidden = ops.multiply(hidden, ops.expand_dims(weight[tile], -1))
@@ -112,7 +126,7 @@ def _mask_for_each(x, mask, weights, activation, block_size):
     return share, compute
 
 
-def tile_rows(positions):
+def tile_rows(positions: int) -> int:
     """Choose the rows of a tile: the largest power of two up to `2 * sqrt(positions)` and 64.
 
     Small tiles waste little on closed positions, large ones give faster products; this was the
@@ -133,7 +147,7 @@ def tile_rows(positions):
     return rows
 
 
-def _hidden_units(x, weights, activation):
+def _hidden_units(x: Any, weights: Any, activation: Any) -> Any:
     hidden = activation(_add_bias(ops.matmul(x, weights.hidden_kernel), weights.hidden_bias))
     if weights.linear_kernel is None:
         return hidden
@@ -141,18 +155,18 @@ def _hidden_units(x, weights, activation):
     return ops.multiply(hidden, linear)
 
 
-def _add_bias(x, bias):
+def _add_bias(x: Any, bias: Any) -> Any:
     return x if bias is None else ops.add(x, bias)
 
 
-def _block(weights, block, size):
+def _block(weights: Any, block: Any, size: int) -> Any:
     """Cut the weights of one block of hidden units out of those of all."""
     start = block * size
 
-    def columns(kernel):
+    def columns(kernel: Any) -> Any:
         return None if kernel is None else ops.slice(kernel, (0, start), (kernel.shape[0], size))
 
-    def entries(bias):
+    def entries(bias: Any) -> Any:
         return None if bias is None else ops.slice(bias, (start,), (size,))
 
     kernel = weights.output_kernel
@@ -165,26 +179,26 @@ def _block(weights, block, size):
     )
 
 
-def _loop(steps, opened, step, outputs):
+def _loop(steps: Any, opened: Any, step: Callable[..., Any], outputs: Any) -> Any:
     """Do the steps that are opened; JAX can differentiate a loop with a fixed number of steps."""
 
-    def body(index, value):
+    def body(index: Any, value: Any) -> Any:
         return ops.cond(opened[index], lambda: step(index, value), lambda: value)
 
     return ops.fori_loop(0, steps, body, outputs)
 
 
-def _zeros(x, weights):
+def _zeros(x: Any, weights: Any) -> Any:
     return ops.zeros((ops.shape(x)[0], weights.output_kernel.shape[1]), dtype=x.dtype)
 
 
-def _pad(x, missing):
+def _pad(x: Any, missing: int) -> Any:
     if isinstance(missing, int):
         return x if missing <= 0 else ops.pad(x, ((0, missing), (0, 0)))
     return ops.pad(x, ((0, ops.maximum(missing, 0)), (0, 0)))
 
 
-def _add_rows(x, rows, values):
+def _add_rows(x: Any, rows: Any, values: Any) -> Any:
     if keras.backend.backend() == "jax":
         return x.at[rows].add(values)
     import tensorflow as tf
