@@ -139,7 +139,7 @@ class FlatModel:
         def visit(operation: Any, node: Any, args: Any, kwargs: Any) -> list[Slot]:
             name = prefix + operation.name
             outputs = [_slot_like(tensor) for tensor in node.outputs]
-            # Keras writes down `training=False` and `mask=None`, which say nothing.
+            # Keras records `training=False` and `mask=None`, which mean nothing here.
             kwargs = {
                 name: value
                 for name, value in kwargs.items()

@@ -132,7 +132,7 @@ def _spread(mask: Any, width: int) -> np.ndarray:
 
 
 class Mask(UnitWise):
-    """`StaticMask`: closed features are 0, and nobody needs what they were before."""
+    """`StaticMask`: closed features are 0, and what they were before is not needed."""
 
     def refusal(self, step: Step) -> str | None:
         return None

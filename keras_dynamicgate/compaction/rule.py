@@ -44,7 +44,7 @@ class Rule:
         return [(slot, slot.known, self.reason) for slot in step.inputs]
 
     def why_unneeded(self, step: Step) -> str | None:
-        """Give the reason why outputs that nobody needs are kept, `None` if that is no loss."""
+        """Give the reason why unneeded outputs are kept, `None` if that is no loss."""
         return self.reason
 
     def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:

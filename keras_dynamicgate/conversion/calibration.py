@@ -73,7 +73,7 @@ def _check_values(name: str, values: Any) -> None:
 
 
 def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
-    """Run a model on data and let the gates of some of its layers start from what these do.
+    """Run a model on data and start the gates of some of its layers from what these do.
 
     Args:
         model: A model whose gates are all open.
@@ -83,15 +83,15 @@ def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
     data = keras.tree.map_structure(ops.convert_to_numpy, data)
     batches = -(-count_samples(data, "calibration_data") // BATCH_SIZE)
     rows = max(1, ROWS // batches)
-    heard: dict = {layer: [] for layer in layers}
+    measured: dict = {layer: [] for layer in layers}
 
-    def hear(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> None:
-        heard[layer].append(_measure(layer, inputs, outputs, rows))
+    def record(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> None:
+        measured[layer].append(_measure(layer, inputs, outputs, rows))
 
-    with _listening(layers, hear):
+    with _recording(layers, record):
         for _ in record_batches(model, data, BATCH_SIZE, argument="calibration_data"):
             pass
-    for layer, calls in heard.items():
+    for layer, calls in measured.items():
         inputs, norms = (np.concatenate(parts) for parts in zip(*calls, strict=True))
         if not (np.isfinite(inputs).all() and np.isfinite(norms).all()):
             raise ValueError(
@@ -103,10 +103,10 @@ def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
 
 
 @contextlib.contextmanager
-def _listening(layers: Any, hear: Callable[..., None]) -> Iterator[None]:
-    """Tell what goes into and comes out of layers of a model that runs eagerly."""
+def _recording(layers: Any, record: Callable[..., None]) -> Iterator[None]:
+    """Record what goes into and comes out of layers while a model runs eagerly."""
     for layer in layers:
-        layer.call = functools.partial(_call_and_tell, layer, layer.call, hear)
+        layer.call = functools.partial(_call_and_record, layer, layer.call, record)
     try:
         yield
     finally:
@@ -114,15 +114,15 @@ def _listening(layers: Any, hear: Callable[..., None]) -> Iterator[None]:
             del layer.call
 
 
-def _call_and_tell(
+def _call_and_record(
     layer: keras.layers.Layer,
     call: Callable[..., Any],
-    hear: Callable[..., None],
+    record: Callable[..., None],
     inputs: Any,
     **kwargs: Any,
 ) -> Any:
     outputs = call(inputs, **kwargs)
-    hear(layer, inputs, outputs)
+    record(layer, inputs, outputs)
     return outputs
 
 

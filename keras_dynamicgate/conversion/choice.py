@@ -158,15 +158,15 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
 
 
 def _start_from(product: keras.layers.Layer, name: str, weight: keras.Variable) -> None:
-    """Let an initializer of a layer copy a weight, once.
+    """Make an initializer of a layer copy a weight, once.
 
-    Weights that are assigned later would take the memory of a layer twice, and random numbers
-    longer than all the rest.
+    Assigning the weight after the build would hold it twice, and drawing random numbers first would
+    take longer than all the rest.
     """
     initializer = getattr(product, name)
 
     def copy(shape: Any, dtype: Any = None) -> Any:
-        # Whoever asks for the config of the layer from now on gets the layer's own initializer.
+        # From now on the config of the layer has its own initializer again.
         setattr(product, name, initializer)
         return ops.copy(weight)
 

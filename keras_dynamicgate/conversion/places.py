@@ -71,7 +71,7 @@ def find_places(composite: keras.layers.Layer) -> list[Place]:
 def addresses(composite: keras.layers.Layer) -> Any:
     """Give all layers inside a layer by strings that mean the same layers in a new one of its kind.
 
-    Names do not: Keras numbers those that nobody gives.
+    Names do not: Keras numbers the layers that were given none.
 
     Args:
         composite: A Keras layer that is no model.
