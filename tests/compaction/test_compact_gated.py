@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from gating.own_network import HiddenTanh
 from keras import layers, ops
 
 import keras_dynamicgate as kdg
@@ -102,7 +103,7 @@ def test_gates_that_compete_still_do(choice):
     np.testing.assert_allclose(run(small), run(model), atol=1e-5)
 
 
-@pytest.mark.parametrize("network", ["linear", "low_rank", "mlp"])
+@pytest.mark.parametrize("network", ["linear", "low_rank", "mlp", HiddenTanh()], ids=str)
 def test_closed_inputs_of_a_gated_layer_fold_into_its_gates(network):
     model = keras.Sequential(
         [

@@ -61,6 +61,22 @@ def test_noisy_estimators_draw_hard_masks_for_each_sample(estimator):
     np.testing.assert_allclose(mask.mean(axis=0), [0.25, 0.75], atol=0.03)
 
 
+def test_the_price_is_in_units_of_the_temperature():
+    gate = static_gate([3.0, 1.5], temperature=2.0)
+    gate.price.assign(1.0)
+    # Logits of 3 - 2 = 1 and 1.5 - 2 = -.5, divided by 2.
+    with record_gates() as record:
+        np.testing.assert_array_equal(run(gate), [[1, 0]])
+    expected = 1 / (1 + np.exp([[-0.5, 0.25]]))
+    np.testing.assert_allclose(record.probabilities()[gate], expected, rtol=1e-6)
+
+
+def test_logistic_noise_opens_with_the_gate_probability_at_any_temperature():
+    gate = static_gate([2 * np.log(3.0), -2 * np.log(3.0)], temperature=2.0, seed=1)
+    mask = run(gate, samples=4000, training=True)
+    np.testing.assert_allclose(mask.mean(axis=0), [0.75, 0.25], atol=0.03)
+
+
 def test_static_gates_close_a_unit_at_all_positions_of_a_sample():
     gate = static_gate([0.0, 0.0, 0.0], seed=3)
     mask = ops.convert_to_numpy(gate(np.zeros((8, 5, 4, 3), "float32"), training=True))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from gating.own_network import HiddenTanh
 from keras import ops
 
 import keras_dynamicgate as kdg
@@ -105,3 +106,24 @@ def test_networks_refuse_sizes_below_one():
         kdg.LowRankGate(rank=0)
     with pytest.raises(ValueError, match=r"`hidden_units` must be a positive integer"):
         kdg.MLPGate(hidden_units=2.5)
+
+
+def test_a_chain_gives_logits_and_products():
+    network = built(HiddenTanh())
+    network.first.assign([[1, 0], [0, 1]])
+    network.second.assign([[1, 0], [0, 2]])
+    # The logits' bias is .5; tanh of (-1 + 1, 0 + 1) is (0, .7616).
+    np.testing.assert_allclose(logits(network, [[-1, 0]]), [[0.5, 0.5 + 2 * np.tanh(1.0)]])
+    assert [product.macs for product in network.products((2,), None)] == [4, 4]
+
+
+def test_a_network_without_a_chain_must_compute_its_logits_itself():
+    class Unfinished(kdg.GateNetwork):
+        def build(self, input_shape):
+            self.add_logit_bias()
+
+    network = built(Unfinished())
+    with pytest.raises(NotImplementedError, match="Unfinished must override `chain`"):
+        network.call(np.ones((1, 2)))
+    with pytest.raises(NotImplementedError, match="Unfinished must override `products`"):
+        network.products((2,), None)

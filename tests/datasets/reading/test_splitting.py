@@ -18,6 +18,11 @@ def test_the_total_is_exact_where_shares_are_not_whole():
     assert y[drawn].tolist() == [0, 0, 1, 2]
 
 
+def test_the_total_is_the_nearest_whole_number():
+    # .5 * 7 = 3.5 is as near to 3 as to 4; the even one counts.
+    assert len(stratified_split(np.zeros(7, "int32"), 0.5, seed=0)[1]) == 4
+
+
 def test_the_parts_are_disjoint_ordered_and_complete():
     kept, drawn = stratified_split(np.arange(20) % 3, 0.3, seed=5)
     assert sorted([*kept, *drawn]) == list(range(20))
