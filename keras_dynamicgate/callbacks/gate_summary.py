@@ -26,7 +26,7 @@ COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "execut
 class GateSummary(keras.callbacks.Callback):
     """Log gate usage and MACs each epoch, and sum them up in a table and a picture at the end.
 
-    These join the logs, and so the progress bar, `History`, `CSVLogger` and TensorBoard:
+    The logs, and so the progress bar, `History`, `CSVLogger` and TensorBoard, also get:
 
     - `gate_usage`: mean gate probability over all gates,
     - `open_ratio`: mean of the mask over all gates, the gate activation ratio,

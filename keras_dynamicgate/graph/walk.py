@@ -1,4 +1,4 @@
-"""Walking through the graph of a Keras model, one operation after the other."""
+"""Walk through the graph of a Keras model, one operation after the other."""
 
 import dataclasses
 from collections import Counter
