@@ -50,7 +50,7 @@ def test_budget_steers_by_the_gate_networks_too():
     measured = []
 
     def measure(epoch, logs):
-        averages = ({gate: ops.full(32, share)} for share in (0.0, 1.0))
+        averages = ({gate: ops.full((32,), share)} for share in (0.0, 1.0))
         measured.extend(value(gate.budget.relative_macs(each)) for each in averages)
 
     look = keras.callbacks.LambdaCallback(on_epoch_begin=measure)

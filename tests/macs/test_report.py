@@ -373,7 +373,7 @@ def test_average_cost_behind_a_sum_counts_what_both_branches_open_once():
     left, right = (kdg.DynamicGateDense(4, **LAYERS) for _ in range(2))
     outputs = layers.Dense(3, name="last")(layers.Add()([left(inputs), right(inputs)]))
     [product] = model_cost(keras.Model(inputs, outputs)).products["last"]
-    averages = {left.gate: ops.full(4, 0.5), right.gate: ops.full(4, 0.25)}
+    averages = {left.gate: ops.full((4,), 0.5), right.gate: ops.full((4,), 0.25)}
     # Closed where both are: .5 * .75.
     assert float(product.executed_on_average(averages)) == 4 * 3 * (1 - 0.375)
 
