@@ -1,19 +1,22 @@
-"""Stopping a training whose loss is no longer finite, with the layer to blame."""
+"""Stop a training whose loss is no longer finite, and name the layers to blame."""
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.utils.types import Logs
 
 
-def check_finite(model, logs):
+def check_finite(model: keras.Model, logs: Logs | None) -> None:
     """Raise an error if the loss of an epoch is not finite.
 
     Args:
         model: The model that trains.
-        logs: Dict with the epoch's `loss`.
+        logs: What Keras logs of the epoch, with its `loss`.
 
     Raises:
         FloatingPointError: If the loss is NaN or infinite; it names the layers whose gates
@@ -34,6 +37,6 @@ def check_finite(model, logs):
     )
 
 
-def _is_finite(gate):
+def _is_finite(gate: Gate) -> bool:
     values = [gate.usage, *gate.network.weights]
     return all(np.all(np.isfinite(ops.convert_to_numpy(value))) for value in values)

@@ -1,8 +1,11 @@
 """`GateSummary`: what the gates do and what the model costs, epoch by epoch."""
 
 import csv
+import os
 import pathlib
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,24 +14,26 @@ from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.pictures import figure
 from keras_dynamicgate.pictures.summary import plot_summary
+from keras_dynamicgate.utils.types import Inputs, Logs
 
 COLLAPSED = 0.01
 COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "executed", "gates")
 
 
 class GateSummary(keras.callbacks.Callback):
-    """Logs gate usage and MACs each epoch, and sums them up in a table and a picture at the end.
+    """Log gate usage and MACs each epoch, and sum them up in a table and a picture at the end.
 
-    Adds to the logs, and so to the progress bar, `History`, `CSVLogger` and TensorBoard:
+    The logs, and so the progress bar, `History`, `CSVLogger` and TensorBoard, also get:
 
     - `gate_usage`: mean gate probability over all gates,
     - `open_ratio`: mean of the mask over all gates, the gate activation ratio,
     - `relative_macs`: (executed + gate MACs) / dense MACs,
     - `gate_penalty`: what usage regularizers and the budget added to the loss of the last batch.
 
-    Warns by name about layers whose gates have collapsed: less than 1 % open at the end of an
+    A warning names each layer whose gates have collapsed: less than 1 % open at the end of an
     epoch, or more than 99 % at the end of the training.
 
     Put it before callbacks that read the logs. With `MacBudget` the order does not matter.
@@ -36,7 +41,7 @@ class GateSummary(keras.callbacks.Callback):
     Args:
         x: Inputs on which masks and MACs are measured, such as the validation inputs; some
             thousand samples are enough. Defaults to `None`: the means of the last training
-            batch, without a pass of their own.
+            batch, which take no extra pass.
         log_dir: Folder for `gates.csv` (a row for each epoch and layer) and `gates.png` (if
             matplotlib is installed). Defaults to `None`: no files.
         batch_size: Integer, the number of samples of `x` that run at once. Defaults to 256.
@@ -44,7 +49,7 @@ class GateSummary(keras.callbacks.Callback):
 
     Raises:
         ValueError: If the model has no gated layers.
-        FloatingPointError: If the loss is no longer finite, with the name of the layer.
+        FloatingPointError: If the loss is no longer finite; it names the layer.
 
     Examples:
         >>> model = keras.Sequential([
@@ -64,16 +69,23 @@ class GateSummary(keras.callbacks.Callback):
     - DynamicGate-MLP (arXiv 2603.16367), gate activation ratio and relative MACs
     """
 
-    def __init__(self, x=None, log_dir=None, batch_size=256, verbose=1):
+    def __init__(
+        self,
+        x: Inputs = None,
+        log_dir: str | os.PathLike[str] | None = None,
+        batch_size: int = 256,
+        verbose: int = 1,
+    ) -> None:
         super().__init__()
         self.x = x
         self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
         self.batch_size = batch_size
         self.verbose = verbose
-        self.report = None
-        self.rows = []
+        self.report: MacReport | None = None
+        self.rows: list[dict[str, Any]] = []
+        self.warned: set[str] = set()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         require_counted_gates(self.model, "GateSummary")
         self.rows = []
         self.warned = set()
@@ -83,7 +95,7 @@ class GateSummary(keras.callbacks.Callback):
         if self.log_dir is not None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         if epoch == 0:
             self._write_rows("w", [COLUMNS])
@@ -94,40 +106,42 @@ class GateSummary(keras.callbacks.Callback):
         logs["open_ratio"] = self.report.open_ratio
         logs["relative_macs"] = self.report.relative
         logs["gate_penalty"] = sum(float(ops.convert_to_numpy(value)) for value in penalties)
-        gated = [layer for layer in self.report.layers if layer.gate_count]
-        self._keep(epoch, gated)
-        self._warn(gated, lambda layer: layer.open_ratio < COLLAPSED, "closed", CLOSED_ADVICE)
+        self._keep(epoch, self.report)
+        self._warn(self.report, lambda ratio: ratio < COLLAPSED, "closed", CLOSED_ADVICE)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         if self.report is None:
             return
-        gated = [layer for layer in self.report.layers if layer.gate_count]
-        self._warn(gated, lambda layer: layer.open_ratio > 1 - COLLAPSED, "open", OPEN_ADVICE)
+        self._warn(self.report, lambda ratio: ratio > 1 - COLLAPSED, "open", OPEN_ADVICE)
         if self.verbose:
             print(f"\n{self.report}")
         if self.log_dir is not None and figure.available():
             figure.save(plot_summary(self.rows, self.report), self.log_dir / "gates.png")
 
-    def _keep(self, epoch, gated):
+    def _keep(self, epoch: int, report: MacReport) -> None:
         rows = [
             (epoch, *(getattr(layer, column, layer.name) for column in COLUMNS[1:]))
-            for layer in gated
+            for layer in report.layers
+            if layer.gate_count
         ]
         self.rows += [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         self._write_rows("a", rows)
 
-    def _write_rows(self, mode, rows):
+    def _write_rows(self, mode: str, rows: Sequence[Sequence[Any]]) -> None:
         if self.log_dir is not None:
             with open(self.log_dir / "gates.csv", mode, newline="") as file:
                 csv.writer(file).writerows(rows)
 
-    def _warn(self, gated, collapsed, state, advice):
-        for layer in gated:
-            if collapsed(layer) and layer.name not in self.warned:
+    def _warn(
+        self, report: MacReport, collapsed: Callable[[float], bool], state: str, advice: str
+    ) -> None:
+        for layer in report.layers:
+            ratio = layer.open_ratio
+            if ratio is not None and collapsed(ratio) and layer.name not in self.warned:
                 self.warned.add(layer.name)
                 warnings.warn(
                     f"The gates of layer {layer.name!r} are {state}: open ratio "
-                    f"{layer.open_ratio:.3f}. {advice}",
+                    f"{ratio:.3f}. {advice}",
                     stacklevel=2,
                 )
 

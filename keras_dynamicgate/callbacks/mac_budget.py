@@ -8,18 +8,20 @@ from keras import ops
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.gating.budget import BudgetController, is_steerable
+from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.masks import fewest_open
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import Logs, Tensor
 
 MISSED_BY = 0.05
 
 
 class MacBudget(keras.callbacks.Callback):
-    """Trains a gated model to a budget of relative MACs, gate networks included.
+    """Train a gated model to a budget of relative MACs, gate networks included.
 
     There is no penalty weight to tune: a controller inside the training step moves the price of
-    open gates until the model costs what it may. Its state is saved with the model, and a training
-    that is resumed goes on where it was.
+    open gates until the model costs what it may. Its state is saved with the model, so a resumed
+    training continues where it stopped.
 
     Args:
         target: Float, above 0 and at most 1: (executed + gate MACs) / dense MACs to end with.
@@ -30,7 +32,7 @@ class MacBudget(keras.callbacks.Callback):
     Raises:
         ValueError: If an argument is out of range, if the model has no gated layers, if it cannot
             be counted, or if the gate networks and floors alone cost more than the budget.
-        FloatingPointError: If the loss is no longer finite, with the name of the layer.
+        FloatingPointError: If the loss is no longer finite; it names the layer.
 
     Examples:
         >>> model = keras.Sequential([
@@ -47,7 +49,7 @@ class MacBudget(keras.callbacks.Callback):
         0.5
     """
 
-    def __init__(self, target, warmup=0.1, ramp=0.4):
+    def __init__(self, target: float, warmup: float = 0.1, ramp: float = 0.4) -> None:
         super().__init__()
         checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
         checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
@@ -61,7 +63,7 @@ class MacBudget(keras.callbacks.Callback):
         self.warmup = warmup
         self.ramp = ramp
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._cost = require_counted_gates(self.model, "MacBudget")
         self._gates = list(self._cost.gates.values())
         self._check_reachable()
@@ -72,23 +74,23 @@ class MacBudget(keras.callbacks.Callback):
             )
         self._controller: BudgetController | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self._controller is None:
-            # Not before now: when the training began, `BackupAndRestore` may have loaded weights.
+            # Only now: `BackupAndRestore` may have loaded weights when the training began.
             self._first_epoch = epoch
             self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
         if self._controller.progress_per_step == 0.0:
             epochs = self.params["epochs"] - self._first_epoch
             self._controller.set_progress((epoch - self._first_epoch) / epochs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         try:
             check_finite(self.model, logs)
         except FloatingPointError:
             self._detach()
             raise
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         measured = self._relative_macs(self._open_ratios())
         self._detach()
         if abs(measured - self.target) > MISSED_BY:
@@ -98,11 +100,11 @@ class MacBudget(keras.callbacks.Callback):
                 stacklevel=2,
             )
 
-    def _begin(self, resumed):
+    def _begin(self, resumed: bool) -> BudgetController:
         epochs = self.params["epochs"]
         if not resumed:
             epochs -= self._first_epoch
-        # A model that an earlier training has brought to its budget is not opened again.
+        # Do not open a model again that an earlier training has brought to its budget.
         now = self._all_open() if resumed else self._open_ratios()
         steps = (self.params["steps"] or 0) * epochs
         controller = BudgetController(
@@ -118,30 +120,30 @@ class MacBudget(keras.callbacks.Callback):
             controller.set_progress(0.0)
         for gate in self._gates:
             gate.budget = controller
-        # The step may have been compiled by an earlier `fit`, without this controller.
+        # An earlier `fit` may have compiled the step without this controller.
         self.model.make_train_function(force=True)
         return controller
 
-    def _detach(self):
+    def _detach(self) -> None:
         for gate in self._gates:
             gate.budget = None
             gate.noise_scale.assign(1.0)
             gate.penalty.assign(0.0)
-        self.model.train_function = None  # compiled with the controller
+        self.model.train_function = None  # It was compiled with the controller.
 
-    def _progress(self):
+    def _progress(self) -> float:
         return float(ops.convert_to_numpy(self._gates[0].budget_state)[0])
 
-    def _relative_macs(self, averages):
+    def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
         return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
 
-    def _all_open(self):
+    def _all_open(self) -> dict[Gate, Tensor]:
         return {gate: ops.ones(gate.gates) for gate in self._gates}
 
-    def _open_ratios(self):
+    def _open_ratios(self) -> dict[Gate, Tensor]:
         return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
 
-    def _check_reachable(self):
+    def _check_reachable(self) -> None:
         if not any(is_steerable(gate) for gate in self._gates):
             raise ValueError(
                 "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
@@ -159,8 +161,7 @@ class MacBudget(keras.callbacks.Callback):
             )
 
 
-def _least_open(gate):
-    """Give the share of a gate layer's gates that is open whatever the logits."""
-    if gate.top_k is not None:
-        return gate.top_k / gate.gates
-    return fewest_open(gate.min_open, gate.gates) / gate.gates
+def _least_open(gate: Gate) -> float:
+    """Give the share of a gate layer's gates that is open for any logits."""
+    fewest = fewest_open(gate.min_open, gate.gates) if gate.top_k is None else gate.top_k
+    return float(fewest / gate.gates)

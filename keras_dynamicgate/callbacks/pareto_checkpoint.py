@@ -1,16 +1,19 @@
-"""`ParetoCheckpoint`: keeps the epochs that no other beats in both accuracy and cost."""
+"""`ParetoCheckpoint`: the epochs that no other beats in both accuracy and cost."""
 
 import dataclasses
 import itertools
 import json
 import math
+import os
 import pathlib
 import tempfile
+from typing import Any, Literal
 
 import keras
 
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils.files import written_at_once
+from keras_dynamicgate.utils.types import Inputs, Logs
 
 FRONT = "front.json"
 
@@ -20,9 +23,9 @@ class ParetoPoint:
     """A saved model that no other saved one beats in both value and cost.
 
     Attributes:
-        epoch: Integer, the epoch at whose end the model was saved, from 0 on.
-        value: Float, what was monitored.
-        relative_macs: Float, (executed + gate MACs) / dense MACs.
+        epoch: The epoch at whose end the model was saved, from 0 on.
+        value: The monitored value.
+        relative_macs: (executed + gate MACs) / dense MACs.
         file_name: Name of the model's file.
     """
 
@@ -33,14 +36,14 @@ class ParetoPoint:
 
 
 class ParetoCheckpoint(keras.callbacks.Callback):
-    """Saves the models that no other epoch beats in both accuracy and relative MACs.
+    """Save the models that no other epoch beats in both accuracy and relative MACs.
 
-    While a budget falls, each epoch costs less than the one before; this keeps the choice among
+    While a budget falls, each epoch costs less than the one before; this leaves the choice among
     them for later. A model that a later epoch beats is deleted. The folder also holds
-    `front.json`, from which a later training goes on. Epochs that are not a number in either are
-    not kept.
+    `front.json`, with which a later training continues. Epochs whose accuracy or cost is not a
+    number are not kept.
 
-    Put it behind `GateSummary` if there is one, whose count it then takes from the logs.
+    Put it after `GateSummary` if there is one: it then takes the count from the logs.
 
     Args:
         path: Folder for the models, `epoch-0000.keras` and so on, and for `front.json`. A later
@@ -68,7 +71,14 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         ['epoch-0000.keras']
     """
 
-    def __init__(self, path, x=None, monitor="val_accuracy", mode="max", batch_size=256):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        x: Inputs = None,
+        monitor: str = "val_accuracy",
+        mode: Literal["max", "min"] = "max",
+        batch_size: int = 256,
+    ) -> None:
         super().__init__()
         if mode not in ("max", "min"):
             raise ValueError(f"Argument `mode` must be 'max' or 'min'. Received: mode={mode!r}")
@@ -77,14 +87,14 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
         self.batch_size = batch_size
-        self.front = []
+        self.front: list[ParetoPoint] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / FRONT).exists():
             self.front = [_read(point) for point in json.loads((self.path / FRONT).read_text())]
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         if self.monitor not in logs:
             raise ValueError(
@@ -102,31 +112,31 @@ class ParetoCheckpoint(keras.callbacks.Callback):
         if not any(self._beats(other, point) for other in self.front):
             self._keep(point)
 
-    def _free_name(self, epoch):
+    def _free_name(self, epoch: int) -> str:
         """Name a file that is not there yet: an earlier training may have kept the same epoch."""
         kept = {point.file_name for point in self.front}
         names = (_file_name(epoch, number) for number in itertools.count(1))
         return next(name for name in names if name not in kept and not (self.path / name).exists())
 
-    def _beats(self, one, other):
+    def _beats(self, one: ParetoPoint, other: ParetoPoint) -> bool:
         """Tell whether `one` is at least as good in both as `other`."""
         sign = 1.0 if self.mode == "max" else -1.0
         better = sign * one.value >= sign * other.value
         return better and one.relative_macs <= other.relative_macs
 
-    def _keep(self, point):
+    def _keep(self, point: ParetoPoint) -> None:
         beaten = [other for other in self.front if self._beats(point, other)]
         self._save(self.path / point.file_name)
         front = [point, *(other for other in self.front if other not in beaten)]
         self.front = sorted(front, key=lambda each: each.relative_macs)
-        # The list first, so that it never names a model that is gone.
+        # Write the list first, so that it never names a deleted model.
         with written_at_once(self.path / FRONT) as part:
             part.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
         for other in beaten:
             (self.path / other.file_name).unlink(missing_ok=True)
 
-    def _save(self, path):
-        # Keras asks for a name that ends with `.keras`; that of a part does not.
+    def _save(self, path: pathlib.Path) -> None:
+        # Keras insists on a name that ends with `.keras`; that of a part does not.
         with (
             written_at_once(path) as part,
             tempfile.TemporaryDirectory(
@@ -138,10 +148,10 @@ class ParetoCheckpoint(keras.callbacks.Callback):
             whole.rename(part)
 
 
-def _file_name(epoch, number=1):
+def _file_name(epoch: int, number: int = 1) -> str:
     return f"epoch-{epoch:04d}.keras" if number == 1 else f"epoch-{epoch:04d}-{number}.keras"
 
 
-def _read(point):
+def _read(point: dict[str, Any]) -> ParetoPoint:
     """Make a point of an entry of `front.json`; those of earlier versions name no file."""
     return ParetoPoint(**{"file_name": _file_name(point["epoch"]), **point})

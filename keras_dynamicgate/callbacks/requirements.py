@@ -1,10 +1,12 @@
-"""What callbacks need from the model that trains, checked before it does."""
+"""What callbacks need from a model, checked before it trains."""
+
+import keras
 
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.macs.model_cost import model_cost
+from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
 
 
-def require_gates(model, callback):
+def require_gates(model: keras.Model, callback: str) -> None:
     """Raise a `ValueError` if a model has no gated layers for a callback to work on."""
     if not gated_layers(model):
         names = [layer.name for layer in model.layers]
@@ -15,8 +17,8 @@ def require_gates(model, callback):
         )
 
 
-def require_counted_gates(model, callback):
-    """Count a model's cost and raise a `ValueError` if a gated layer is not part of it.
+def require_counted_gates(model: keras.Model, callback: str) -> ModelCost:
+    """Count a model's cost and check that all gated layers are part of it.
 
     Args:
         model: A built Keras model.
@@ -24,6 +26,9 @@ def require_counted_gates(model, callback):
 
     Returns:
         The `ModelCost` of the model.
+
+    Raises:
+        ValueError: If the model has no gated layers or one of them is not counted.
     """
     require_gates(model, callback)
     cost = model_cost(model)

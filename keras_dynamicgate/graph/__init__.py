@@ -1,10 +1,12 @@
-"""Keras's graphs, layers and state: all that leans on names that Keras keeps private.
+"""Keras's graphs, layers and state: all code that relies on names that Keras keeps private.
 
 Nothing here knows of gates.
 """
 
 from keras_dynamicgate.graph.state import all_layers
 from keras_dynamicgate.graph.walk import (
+    Graph,
+    Node,
     Trace,
     consumers,
     functional,
@@ -16,6 +18,8 @@ from keras_dynamicgate.graph.walk import (
 )
 
 __all__ = [
+    "Graph",
+    "Node",
     "Trace",
     "all_layers",
     "consumers",

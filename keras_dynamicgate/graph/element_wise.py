@@ -1,6 +1,8 @@
 """Activation functions: which of them map each number by itself."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -48,11 +50,11 @@ ELEMENT_WISE = frozenset(
 )
 
 
-def is_feature_wise(activation):
+def is_feature_wise(activation: Any) -> bool:
     """Tell whether an activation maps each number by itself, and all numbers alike.
 
-    That is known of Keras's own activations, among them the layers `ReLU`, `LeakyReLU`, `ELU` and
-    `Activation`. Any other function must be made of operations of `keras.ops` that do so, since it
+    Keras's own activations are known, among them the layers `ReLU`, `LeakyReLU`, `ELU` and
+    `Activation`. Any other function must consist of operations of `keras.ops` that do so, since it
     may otherwise mix units, as softmax does.
     """
     if activation is None or type(activation) in ACTIVATION_LAYERS:
@@ -65,28 +67,28 @@ def is_feature_wise(activation):
     return _is_made_of_element_wise(activation)
 
 
-def is_element_wise(operation):
+def is_element_wise(operation: keras.Operation) -> bool:
     """Tell whether a Keras operation maps the numbers of its inputs one by one."""
     return type(operation).__module__.startswith("keras.") and (
         type(operation).__name__ in ELEMENT_WISE
     )
 
 
-def _is_made_of_element_wise(function):
-    if isinstance(function, keras.layers.Layer):  # a call would build it
+def _is_made_of_element_wise(function: Callable[..., Any]) -> bool:
+    if isinstance(function, keras.layers.Layer):  # A call would build it.
         return False
     tensor = keras.KerasTensor((1, 2))
     try:
         pending = [function(tensor)]
     except Exception:
-        # A function of another library may fail in any way on a tensor without values.
+        # Functions of other libraries may raise any error on a tensor without values.
         return False
     while pending:
         each = pending.pop()
         if each is tensor:
             continue
         if not isinstance(each, keras.KerasTensor):
-            # A constant; one for each unit would treat them differently.
+            # A constant. One for each unit would treat the units differently.
             if math.prod(getattr(each, "shape", ())) != 1:
                 return False
             continue

@@ -1,4 +1,4 @@
-"""Layers of Keras by name, as far as the installed version has them."""
+"""Layers of Keras by name, those that the installed version has."""
 
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ Rule = TypeVar("Rule")
 
 
 def by_name(rule: Rule, *names: str) -> dict[type[layers.Layer], Rule]:
-    """Give a rule to the Keras layers of these names, as far as this version of Keras has them.
+    """Give a rule to the Keras layers of these names that the installed version has.
 
     Args:
         rule: What holds for all of these layers.

@@ -31,7 +31,7 @@ def all_layers(
 def copy_state(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
     """Copy what a layer would write to a file: weights, statistics and vocabularies.
 
-    Unlike `set_weights`, this also brings an adapted `Normalization` to use its statistics.
+    Unlike `set_weights`, this also makes an adapted `Normalization` use its statistics.
 
     Args:
         layer: A Keras layer.
@@ -66,8 +66,8 @@ def copy_trainable(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
 
 
 def copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
-    """Copy a `Lambda` with the function that it has, whatever language its config is in."""
-    # Its own config may hold code, which Keras takes for a danger.
+    """Copy a `Lambda` with its function, which its config may hold as code."""
+    # Keras refuses to load code from a config.
     config = keras.layers.Layer.get_config(layer)
     options = {"output_shape": layer._output_shape, "mask": layer.mask}
     return keras.layers.Lambda(layer.function, arguments=layer.arguments, **options, **config)
@@ -81,14 +81,14 @@ def track_instead(
     Args:
         holder: The layer that has `old` in one of its attributes.
         old: The layer that it tracks, if it does.
-        new: The layer that comes in its place.
+        new: The layer that takes its place.
     """
-    # A built layer refuses new layers. It keeps its number of layers here, in their order, and so
-    # may track the new one without being unlocked.
+    # A built layer refuses new layers. Here the number of its layers and their order stay the same,
+    # so it need not be unlocked.
     if holder._tracker.is_in_store("layers", old):
         holder._tracker.replace_tracked_value("layers", old, new)
     if hasattr(holder, "_torch_params"):
-        # PyTorch's own list of the parameters, which is made anew when it is asked for.
+        # PyTorch's own list of the parameters, which Keras makes anew on demand.
         del holder._torch_params
 
 
@@ -96,17 +96,17 @@ def readable(x: Any) -> Any:
     """Give a PyTorch tensor as one that NumPy can read, without a copy where it can; else `x`."""
     if not callable(getattr(x, "detach", None)):
         return x
-    # NumPy takes no tensor that requires a gradient or lies on a GPU, and no bfloat16.
+    # NumPy cannot read tensors that require a gradient or lie on a GPU, nor bfloat16.
     x = x.detach().cpu()
     return x.float() if x.is_floating_point() else x
 
 
 @contextlib.contextmanager
 def own_losses() -> Iterator[None]:
-    """Keep what other replicas add to losses meanwhile out of those of this replica.
+    """Keep what other replicas add to losses out of those of this replica.
 
     The replicas of a `MirroredStrategy` are threads that take turns at each reduction, but a Keras
-    layer has one list for what they all give to `add_loss`.
+    layer has a single list for what all of them pass to `add_loss`.
     """
     call = global_state.get_global_attribute("current_call_ctx")
     layers = [] if call is None else all_layers(call.entry_layer, include_self=True)

@@ -2,17 +2,20 @@
 
 import contextlib
 import functools
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import keras
 
 from keras_dynamicgate import graph
+from keras_dynamicgate.utils.types import Shape
 
 
-def at_sizes(model, shapes):
+def at_sizes(model: keras.Model, shapes: Sequence[Shape]) -> graph.Graph:
     """Give the graph of a model with inputs of known sizes.
 
     Args:
-        model: A built Sequential or Functional model. It is left as it was.
+        model: A built Sequential or Functional model. It stays as it was.
         shapes: The shape of each input, without the batch axis.
 
     Returns:
@@ -24,7 +27,7 @@ def at_sizes(model, shapes):
         return functional
     operations = [node.operation for node in graph.nodes(functional)]
 
-    def call(*tensors):
+    def call(*tensors: keras.KerasTensor) -> list[keras.KerasTensor]:
         return graph.walk(
             functional,
             tensors,
@@ -35,14 +38,16 @@ def at_sizes(model, shapes):
     return _record(model.name, operations, call, tensors, _vague(operations))
 
 
-def unfold(layer, node, shapes):
+def unfold(
+    layer: keras.layers.Layer, node: graph.Node, shapes: Sequence[Shape]
+) -> graph.Trace | None:
     """Give the inside of a layer, as it is called in a graph, as a graph of its own.
 
     The layer's `call` is run on symbolic tensors, on which each inner layer and each operation of
     `keras.ops` leaves a trace. Products of weights alone leave none.
 
     Args:
-        layer: A built layer. It is left as it was.
+        layer: A built layer. It stays as it was.
         node: The call of the layer in a graph.
         shapes: The shape of each tensor in the call, without the batch axis.
 
@@ -54,7 +59,7 @@ def unfold(layer, node, shapes):
     values = dict(zip(map(id, node.input_tensors), tensors, strict=True))
     args, kwargs = node.arguments.fill_in(values)
     inner = graph.all_layers(layer)
-    # Layers of other packages may inherit a `compute_output_spec` for other arguments than theirs.
+    # Layers of other packages may inherit a `compute_output_spec` for arguments that they lack.
     foreign = {each for each in inner if not type(each).__module__.startswith("keras.")}
     running = _vague(inner) | foreign
     try:
@@ -70,12 +75,14 @@ def unfold(layer, node, shapes):
     return trace if known else None
 
 
-def _vague(operations):
-    """Give the layers that may leave a size open which is known: `output_shape=(None, 8)`."""
+def _vague(operations: Collection[keras.Operation]) -> set[keras.layers.Layer]:
+    """Give the layers that may leave a known size open: `output_shape=(None, 8)`."""
     return {each for each in operations if isinstance(each, keras.layers.EinsumDense)}
 
 
-def _symbolic(tensors, shapes):
+def _symbolic(
+    tensors: Sequence[keras.KerasTensor], shapes: Sequence[Shape]
+) -> list[keras.KerasTensor]:
     """Make symbolic tensors of one sample each, so that no size is unknown."""
     return [
         keras.KerasTensor((1, *shape), dtype=tensor.dtype)
@@ -83,7 +90,14 @@ def _symbolic(tensors, shapes):
     ]
 
 
-def _record(name, operations, call, tensors, running):
+def _record(
+    name: str,
+    operations: Collection[keras.Operation],
+    call: Callable[..., Any],
+    tensors: list[keras.KerasTensor],
+    running: Collection[keras.layers.Layer],
+) -> graph.Trace:
+    """Record what a call does, with the outputs of the `running` layers shaped by running them."""
     # In a stateless scope neither statistics nor seeds nor losses of the layers change.
     with _without_a_trace(operations), _shapes_by_running(running), keras.StatelessScope():
         outputs = [
@@ -94,8 +108,8 @@ def _record(name, operations, call, tensors, running):
 
 
 @contextlib.contextmanager
-def _without_a_trace(operations):
-    """Take the calls inside the `with` block out of the memory of operations afterwards."""
+def _without_a_trace(operations: Collection[keras.Operation]) -> Iterator[None]:
+    """Make operations forget the calls inside the `with` block."""
     lists = [nodes for each in operations for nodes in (each._inbound_nodes, each._outbound_nodes)]
     lengths = [len(nodes) for nodes in lists]
     try:
@@ -106,8 +120,8 @@ def _without_a_trace(operations):
 
 
 @contextlib.contextmanager
-def _shapes_by_running(layers):
-    """Let layers find out the shapes of their outputs by running, not by what they say."""
+def _shapes_by_running(layers: Collection[keras.layers.Layer]) -> Iterator[None]:
+    """Find the shapes of the outputs of layers by running them, not by what they say."""
     for layer in layers:
         layer.compute_output_spec = functools.partial(keras.Operation.compute_output_spec, layer)
     try:
@@ -117,9 +131,9 @@ def _shapes_by_running(layers):
             del layer.compute_output_spec
 
 
-def _nodes(outputs):
+def _nodes(outputs: Sequence[keras.KerasTensor | None]) -> list[graph.Node]:
     """List the calls that tensors come from, producers before their consumers."""
-    ordered: dict = {}
+    ordered: dict[graph.Node, None] = {}
     pending = [_producer(tensor) for tensor in outputs if tensor is not None]
     while pending:
         node = pending[-1]
@@ -133,7 +147,7 @@ def _nodes(outputs):
     return list(ordered)
 
 
-def _producer(tensor):
+def _producer(tensor: keras.KerasTensor) -> graph.Node | None:
     history = getattr(tensor, "_keras_history", None)
     if history is None or history.operation is None:
         return None

@@ -1,10 +1,16 @@
-"""Walking through the graph of a Keras model, one operation after the other."""
+"""Walk through the graph of a Keras model, one operation after the other."""
 
 import dataclasses
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import keras
+
+from keras_dynamicgate.utils.types import Inputs
+
+# A call of an operation in a graph. Keras keeps the class private.
+Node = Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,18 +19,21 @@ class Trace:
 
     Attributes:
         name: Name of what was called.
-        inputs: List of `KerasTensor`.
-        outputs: List of `KerasTensor`, with `None` for an output that depends on no input.
+        inputs: The tensors that it was called on.
+        outputs: The tensors that it gave, with `None` for one that depends on no input.
         nodes: The calls of operations, producers before their consumers.
     """
 
     name: str
     inputs: list[keras.KerasTensor]
     outputs: list[keras.KerasTensor | None]
-    nodes: list[Any]
+    nodes: list[Node]
 
 
-def functional(model):
+Graph: TypeAlias = keras.Model | Trace
+
+
+def functional(model: Graph) -> Graph:
     """Give the functional graph of a Sequential or Functional model; a `Trace` is its own.
 
     Raises:
@@ -53,19 +62,23 @@ def functional(model):
     )
 
 
-def has_graph(model):
+def has_graph(model: keras.layers.Layer) -> bool:
     """Tell whether a model is Sequential or Functional."""
     return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
 
 
-def walk(model, inputs, visit):
+def walk(
+    model: Graph,
+    inputs: Sequence[Any],
+    visit: Callable[[keras.Operation, Node, tuple[Any, ...], dict[str, Any]], Sequence[Any]],
+) -> list[Any]:
     """Pass values through the graph of a model.
 
     Args:
         model: A built Sequential or Functional model, or a `Trace`.
-        inputs: List of values of any kind, one for each tensor of `model.inputs`.
-        visit: Function `visit(operation, node, args, kwargs)` that gives the list of the values
-            of the operation's output tensors. `args` and `kwargs` are those of the operation,
+        inputs: Values of any kind, one for each tensor of `model.inputs`.
+        visit: Function `visit(operation, node, args, kwargs)` that returns the values of the
+            operation's output tensors. `args` and `kwargs` are those of the operation,
             with values in the places of tensors.
 
     Returns:
@@ -82,12 +95,12 @@ def walk(model, inputs, visit):
     return [None if tensor is None else values[id(tensor)] for tensor in graph.outputs]
 
 
-def nodes(graph):
+def nodes(graph: Graph) -> list[Node]:
     """List the calls of operations in a functional graph, producers before their consumers."""
     if isinstance(graph, Trace):
         return graph.nodes
-    # Keras offers no public way to do this that leaves the model as it was; `_nodes_by_depth` has
-    # been the name since Keras 3.0, and Keras's own cloning goes by it.
+    # Keras has no public way to do this that leaves the model as it was. `_nodes_by_depth` has been
+    # the name since Keras 3.0, and Keras's own cloning uses it.
     return [
         node
         for depth in sorted(graph._nodes_by_depth, reverse=True)
@@ -95,7 +108,7 @@ def nodes(graph):
     ]
 
 
-def consumers(model):
+def consumers(model: Graph) -> Counter[int]:
     """Count for each tensor of the model's graph, by `id`, how often it is used.
 
     An output of the model counts as a use.
@@ -107,12 +120,14 @@ def consumers(model):
     return counts
 
 
-def input_layer(tensor):
+def input_layer(tensor: keras.KerasTensor) -> keras.layers.InputLayer:
     """Give the layer that an input tensor of a graph comes from."""
     return tensor._keras_history.operation
 
 
-def pair_inputs(model, data, argument):
+def pair_inputs(
+    model: keras.Model, data: Inputs, argument: str
+) -> list[tuple[str, keras.KerasTensor, Any]]:
     """List the name and tensor of each input of a model with its data.
 
     Args:
@@ -126,7 +141,7 @@ def pair_inputs(model, data, argument):
     Raises:
         ValueError: If there is not one array for each input.
     """
-    graph = functional(model)
+    graph: keras.Model = functional(model)
     names = [input_layer(tensor).name for tensor in graph.inputs]
     arrays = keras.tree.flatten(data)
     if isinstance(data, dict):

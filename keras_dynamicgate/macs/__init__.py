@@ -1,4 +1,4 @@
-"""Counting multiply-accumulates, also for layers of a user's own.
+"""Count multiply-accumulates, also of your own layers.
 
 A custom layer takes part with a method `cost(inputs: Flow)` that returns a list of `Product` and
 the `Flow` of its output.

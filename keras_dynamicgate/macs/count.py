@@ -1,14 +1,20 @@
 """`count_macs`: what the layers of a model cost, averaged over samples."""
 
+from collections.abc import Mapping, Sequence
+
+import keras
 from keras import ops
 
+from keras_dynamicgate.gating.cost import Product
+from keras_dynamicgate.gating.openness import Masks
 from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.model_cost import model_cost
+from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import Inputs
 
 
-def count_macs(model, x=None, batch_size=256) -> MacReport:
+def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> MacReport:
     """Count the multiply-accumulates of a model, its gate networks included.
 
     A closed unit saves its own column in its layer, if its gate was decided from the layer's
@@ -16,16 +22,16 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
     of `x`. Single weights that a pruned or sparse layer does not keep count as saved, and the table
     marks this as theoretical.
 
-    A layer without a rule of its own, such as a transformer block of `keras_hub`, counts by what
-    it does: the layers and the operations of `keras.ops` in its `call`. Where these cannot be
-    followed or have no rule, the layer is listed by name as not counted. A layer of your own can
-    also state its cost in a method `cost(inputs)`, as the layers of this package do.
+    A layer without a rule of its own, such as a transformer block of `keras_hub`, costs what the
+    layers and operations of `keras.ops` in its `call` cost. Where these cannot be followed or have
+    no rule, the layer is listed by name as not counted. A layer of your own can also state its
+    cost in a method `cost(inputs)`, as the layers of this package do.
 
     Args:
         model: A built Sequential or Functional Keras model; models inside it are followed.
         x: Inputs as for `model.predict`: an array or a list or dict of arrays. Axes of unknown
             size, such as the length of a sequence, get the sizes they have here. Defaults to
-            `None`: means of the last training batch stand for input-dependent gates.
+            `None`: input-dependent gates count by their means over the last training batch.
         batch_size: Integer, the number of samples that run at once. Defaults to 256.
 
     Returns:
@@ -60,8 +66,8 @@ def count_macs(model, x=None, batch_size=256) -> MacReport:
     return averages.report(samples=averages.samples)
 
 
-def _averages_of_training(cost):
-    """Give static gates exactly and for the others what training has seen, as one sample."""
+def _averages_of_training(cost: ModelCost) -> tuple[Masks, Masks]:
+    """Give probabilities and masks as of one sample: exact for static gates, else the means."""
     probabilities, masks = {}, {}
     for gate in cost.gates.values():
         if gate.input_dependent:
@@ -76,7 +82,7 @@ def _averages_of_training(cost):
 class _Averages:
     """Means over samples of what the products and gates of a model do, batch by batch."""
 
-    def __init__(self, cost):
+    def __init__(self, cost: ModelCost) -> None:
         self.cost = cost
         self.samples = 0
         products = cost.all_products()
@@ -85,7 +91,7 @@ class _Averages:
         self.usage = dict.fromkeys(cost.gates, 0.0)
         self.open_ratio = dict.fromkeys(cost.gates, 0.0)
 
-    def add(self, probabilities, masks, samples):
+    def add(self, probabilities: Masks, masks: Masks, samples: int) -> None:
         """Add a batch of samples."""
         self.samples += samples
         for product in self.cost.all_products():
@@ -95,12 +101,12 @@ class _Averages:
             self.usage[name] += float(probabilities[gate].mean()) * samples
             self.open_ratio[name] += float(masks[gate].mean()) * samples
 
-    def report(self, samples):
+    def report(self, samples: int | None) -> MacReport:
         """Give the report on all samples so far."""
         layers = [self._layer(name) for name in self.cost.products]
         return MacReport(layers, samples, list(self.cost.not_counted))
 
-    def _layer(self, name):
+    def _layer(self, name: str) -> LayerMacs:
         products = self.cost.products[name]
         own = [product for product in products if not product.of_gate]
         of_gate = [product for product in products if product.of_gate]
@@ -117,5 +123,5 @@ class _Averages:
             theoretical=any(product.theoretical for product in own),
         )
 
-    def _mean(self, sums, products):
+    def _mean(self, sums: Mapping[int, float], products: Sequence[Product]) -> float:
         return sum(sums[id(product)] for product in products) / self.samples

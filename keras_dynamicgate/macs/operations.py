@@ -1,38 +1,49 @@
-"""What the operations of `keras.ops` cost, in models (`x + y`) and inside unfolded layers.
-
-A rule is a function `rule(operation, args, kwargs, shape)` from the operation, its arguments with
-flows in the places of tensors and the shape of its (first) output to its products and output flow.
-It gives `None` for a call that it does not cover.
-"""
+"""What the operations of `keras.ops` cost, in models (`x + y`) and inside unfolded layers."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating.cost import Flow, Product
+from keras_dynamicgate.gating.openness import Open
 from keras_dynamicgate.graph.element_wise import ELEMENT_WISE
 from keras_dynamicgate.macs import rules
+from keras_dynamicgate.macs.rules import Cost
+from keras_dynamicgate.utils.types import Shape, Tensor
+
+Arguments = tuple[Any, ...]
+Keywords = dict[str, Any]
+
+# From an operation, its arguments with flows in the places of tensors and the shape of its (first)
+# output to its cost, or to `None` for a call that the rule does not cover.
+OperationRule = Callable[[keras.Operation, Arguments, Keywords, Shape], Cost | None]
 
 
-def rule_of(operation):
+def rule_of(operation: keras.Operation) -> OperationRule | None:
     """Give the rule of an operation that is no layer, or `None` if there is none."""
     if isinstance(operation, keras.layers.Layer):
         return None
-    # Keras keeps the classes private, so they go by their names.
+    # Keras keeps the classes private, so look them up by name.
     own = type(operation).__module__.startswith("keras.")
     return OPERATION_RULES.get(type(operation).__name__) if own else None
 
 
-def matrix_product(operation, args, kwargs, shape):
+def matrix_product(
+    operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape
+) -> Cost:
     """Rule of `matmul` and `dot`."""
     left, right = _operands(args, kwargs)
     macs = math.prod(shape) * _full_shape(left)[-1]
     return [Product(macs, _open_rows(left, right))], Flow(shape)
 
 
-def einsum(operation, args, kwargs, shape):
+def einsum(
+    operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape
+) -> Cost | None:
     """Rule of `einsum` on two operands: the product of the sizes of all letters."""
     operands = _operands(args, kwargs)
     if len(operands) != 2 or "->" not in operation.subscripts:
@@ -51,40 +62,42 @@ def einsum(operation, args, kwargs, shape):
     return [Product(math.prod(sizes.values()), inputs_open)], Flow(shape)
 
 
-def _without_dots(term, rank):
+def _without_dots(term: str, rank: int) -> str:
     """Write letters for the axes that `...` stands for in a term of an equation."""
     missing = rank - len(term.replace("...", ""))
     return term.replace("...", "".join(chr(ord("\u03c9") - axis) for axis in range(missing))[::-1])
 
 
-def _open_rows(left, right):
+def _open_rows(left: Flow | Tensor, right: Flow | Tensor) -> Open | None:
     """Give the open rows of a kernel; a product of two activations counts in full."""
     return left.open if isinstance(left, Flow) and not isinstance(right, Flow) else None
 
 
-def attention(operation, args, kwargs, shape):
+def attention(operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape) -> Cost:
     """Rule of `dot_product_attention`: the scores and the weighted values."""
     query, key, value = _operands(args, kwargs)[:3]
     scores = math.prod(query.shape[:2]) * key.shape[0]
     return [Product(scores * query.shape[2]), Product(scores * value.shape[2])], Flow(shape)
 
 
-def element_wise(operation, args, kwargs, shape):
+def element_wise(
+    operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape
+) -> Cost:
     """Rule of operations on each number: closed features stay closed if 0 is turned into 0."""
-    flows = _flows(args, kwargs)
+    flows = flows_in(args, kwargs)
     if any(flow.shape != shape for flow in flows):
         return [], Flow(shape)
     if len(flows) > 1:
         merge = MERGES.get(type(operation).__name__, rules.opening)
         return merge(operation, flows, shape)
     (flow,) = flows
-    # The operation itself, since its constants are among its arguments.
+    # Run the operation itself, since its constants are among its arguments.
     if flow.open is not None and np.any(ops.convert_to_numpy(_at_zero(operation, args, kwargs))):
         return rules.shifted(operation, flows, shape)
     return rules.unit_wise(operation, flows, shape)
 
 
-def _at_zero(operation, args, kwargs):
+def _at_zero(operation: keras.Operation, args: Arguments, kwargs: Keywords) -> Tensor:
     args, kwargs = keras.tree.map_structure(
         lambda leaf: ops.zeros((1, *leaf.shape)) if isinstance(leaf, Flow) else leaf,
         (args, kwargs),
@@ -92,25 +105,26 @@ def _at_zero(operation, args, kwargs):
     return operation(*args, **kwargs)
 
 
-def by_flows(rule):
+def by_flows(rule: rules.Rule) -> OperationRule:
     """Make a rule of operations from one of layers."""
-    return lambda operation, args, kwargs, shape: rule(operation, _flows(args, kwargs), shape)
+    return lambda operation, args, kwargs, shape: rule(operation, flows_in(args, kwargs), shape)
 
 
-def _flows(args, kwargs):
+def flows_in(args: Arguments, kwargs: Keywords) -> list[Flow]:
+    """List the flows among the arguments of a call, in their order."""
     return [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, Flow)]
 
 
-def _operands(args, kwargs):
+def _operands(args: Arguments, kwargs: Keywords) -> list[Flow | Tensor]:
     return [leaf for leaf in keras.tree.flatten((args, kwargs)) if hasattr(leaf, "shape")]
 
 
-def _full_shape(operand):
+def _full_shape(operand: Flow | Tensor) -> Shape:
     """Give the shape of an operand, that of a flow for one sample."""
     return (1, *operand.shape) if isinstance(operand, Flow) else tuple(operand.shape)
 
 
-MERGES = {
+MERGES: dict[str, rules.Rule] = {
     **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), rules.added),
     "Multiply": rules.multiplied,
 }
@@ -125,7 +139,7 @@ OPENING = """
     Std Sum Swapaxes Take TakeAlongAxis Tile TopK Transpose Tril Triu Unstack Var Where ZerosLike
 """.split()  # noqa: SIM905
 
-OPERATION_RULES = {
+OPERATION_RULES: dict[str, OperationRule] = {
     **dict.fromkeys(ELEMENT_WISE, element_wise),
     **dict.fromkeys(OPENING, by_flows(rules.opening)),
     **dict.fromkeys(("Dot", "Matmul"), matrix_product),

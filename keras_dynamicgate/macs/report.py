@@ -113,15 +113,16 @@ class MacReport:
         """Mean of the mask over all gates of the model; 1 without gates."""
         return self._mean_over_gates("open_ratio")
 
-    def _mean_over_gates(self, attribute):
+    def _mean_over_gates(self, attribute: str) -> float:
         count = sum(layer.gate_count for layer in self.layers)
         if count == 0:
             return 1.0
         gated = [layer for layer in self.layers if layer.gate_count]
-        return sum(getattr(layer, attribute) * layer.gate_count for layer in gated) / count
+        total: float = sum(getattr(layer, attribute) * layer.gate_count for layer in gated)
+        return total / count
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything in the report as a dict that `json.dump` takes."""
+        """Give everything in the report as a dict for `json.dump`."""
         totals = (
             "dense",
             "expected",
@@ -140,7 +141,7 @@ class MacReport:
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         mark = _mark(self)
         totals = [
             "total",
@@ -155,7 +156,7 @@ class MacReport:
         return as_text([make_table("MACs per sample", HEADS, rows, totals=totals)], self.notes())
 
     def notes(self) -> list[str]:
-        """Give the sentences that stand under the table."""
+        """Give the sentences under the table."""
         notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
         if self.theoretical:
             notes.append(THEORETICAL)
@@ -170,12 +171,12 @@ class MacReport:
         return notes
 
 
-def _mark(counted):
+def _mark(counted: LayerMacs | MacReport) -> str:
     """Give the mark of the numbers of a layer or report that are theoretical."""
     return "*" if counted.theoretical else ""
 
 
-def _cells(layer):
+def _cells(layer: LayerMacs) -> tuple[str, ...]:
     relative = (layer.executed + layer.gates) / layer.dense if layer.dense else None
     mark = _mark(layer)
     return (

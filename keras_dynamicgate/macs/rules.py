@@ -1,33 +1,45 @@
-"""What Keras's own layers cost and what they do to closed features.
-
-A rule is a function `rule(layer, flows, shape)` from the input flows and the shape of the (first)
-output to the layer's products and its output flow.
-"""
+"""What Keras's own layers cost and what they do to closed features."""
 
 import math
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
-from keras_dynamicgate.gating.openness import JoinedOpen, PooledOpen, ReshapedOpen, both, either
+from keras_dynamicgate.gating.openness import (
+    JoinedOpen,
+    Open,
+    PooledOpen,
+    ReshapedOpen,
+    both,
+    either,
+)
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.graph.layer_types import IDENTITIES, PADDING, POOLING, RESIZING, by_name
+from keras_dynamicgate.utils.types import Shape
+
+# The products of a layer or operation and the flow of its (first) output.
+Cost = tuple[list[Product], Flow]
+
+# From a layer, the flows of its inputs and the shape of its (first) output to its cost.
+Rule = Callable[[keras.layers.Layer, Sequence[Flow], Shape], Cost]
 
 
-def dense(layer, flows, shape):
+def dense(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Dense`."""
     product = Product(positions(shape) * flows[0].shape[-1] * shape[-1], flows[0].open)
     return [product], after_product(layer, shape, product)
 
 
-def after_product(layer, shape, product):
+def after_product(layer: keras.layers.Layer, shape: Shape, product: Product) -> Flow:
     """Give the flow of a layer's product, whose output units are the layer's own."""
     # An activation across units, such as softmax, needs all of them.
     return Flow(shape, producers=(product,) if is_feature_wise(layer.activation) else ())
 
 
-def einsum_dense(layer, flows, shape):
+def einsum_dense(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `EinsumDense`: the product of the sizes of all letters of the equation."""
     operands, output = layer.equation.replace(" ", "").replace("...", "").split("->")
     inputs, kernel = operands.split(",")
@@ -42,7 +54,7 @@ def einsum_dense(layer, flows, shape):
     return [product], Flow(shape)
 
 
-def convolution(layer, flows, shape):
+def convolution(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Conv1D`, `Conv2D` and `Conv3D`."""
     channels, filters = flows[0].shape[_channel_axis(layer)], layer.filters
     macs = _spatial(layer, shape) * math.prod(layer.kernel_size) * channels * filters
@@ -51,7 +63,7 @@ def convolution(layer, flows, shape):
     return [product], after_product(layer, shape, product)
 
 
-def depthwise_convolution(layer, flows, shape):
+def depthwise_convolution(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `DepthwiseConv1D` and `DepthwiseConv2D`: a closed channel saves its own filter."""
     filters = shape[_channel_axis(layer)]
     macs = _spatial(layer, shape) * math.prod(layer.kernel_size) * filters
@@ -59,7 +71,7 @@ def depthwise_convolution(layer, flows, shape):
     return [Product(macs, inputs_open)], Flow(shape)
 
 
-def separable_convolution(layer, flows, shape):
+def separable_convolution(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `SeparableConv1D` and `SeparableConv2D`: a depthwise, then a 1x1 convolution."""
     spatial = _spatial(layer, shape)
     middle = flows[0].shape[_channel_axis(layer)] * layer.depth_multiplier
@@ -70,7 +82,7 @@ def separable_convolution(layer, flows, shape):
     return [depthwise, pointwise], after_product(layer, shape, pointwise)
 
 
-def attention(layer, flows, shape):
+def attention(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `MultiHeadAttention`: four projections, the scores and the weighted values."""
     query, value = flows[:2]
     key = flows[2] if len(flows) == 3 else value
@@ -88,63 +100,63 @@ def attention(layer, flows, shape):
     ], Flow(shape)
 
 
-# Which tensor is which cannot be told from their order where arguments are given by name.
-TENSOR_ARGUMENTS = {layers.MultiHeadAttention: ("query", "value", "key")}
+# Arguments given by name come in any order.
+TENSOR_ARGUMENTS = {keras.layers.MultiHeadAttention: ("query", "value", "key")}
 
 
-def _channels_last(layer):
-    return layer.data_format == "channels_last"
+def _channels_last(layer: keras.layers.Layer) -> bool:
+    return bool(layer.data_format == "channels_last")
 
 
-def _channel_axis(layer):
+def _channel_axis(layer: keras.layers.Layer) -> int:
     return -1 if _channels_last(layer) else 0
 
 
-def _spatial(layer, shape):
+def _spatial(layer: keras.layers.Layer, shape: Shape) -> int:
     return positions(shape) if _channels_last(layer) else math.prod(shape[1:])
 
 
-def unit_wise(layer, flows, shape):
+def unit_wise(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of layers that keep each feature apart and turn 0 into 0."""
     return [], Flow(shape, flows[0].open, flows[0].producers)
 
 
-def activation(layer, flows, shape):
+def activation(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of activations: closed features stay closed if 0 is turned into 0."""
     if not is_feature_wise(getattr(layer, "activation", None)):
         return opening(layer, flows, shape)
-    # The layer itself, since PReLU and the like have a weight for each feature.
+    # Run the layer itself, since PReLU and the like have a weight for each feature.
     zeros = ops.zeros((1, *flows[0].shape))
     if np.any(ops.convert_to_numpy(layer(zeros))):
         return shifted(layer, flows, shape)
     return unit_wise(layer, flows, shape)
 
 
-def shifted(layer, flows, shape):
+def shifted(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of layers that keep each feature apart, but turn 0 into something else."""
     return [], Flow(shape, producers=flows[0].producers)
 
 
-def opening(layer, flows, shape):
+def opening(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of layers without a product after which everything counts as open."""
     return [], Flow(shape)
 
 
-def pooling(layer, flows, shape):
+def pooling(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of layers that work on each channel by itself: pooling, padding, cropping, resizing."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return [], Flow(shape)
     return [], Flow(shape, _without_positions(flows[0], shape), flows[0].producers)
 
 
-def _without_positions(flow, shape):
+def _without_positions(flow: Flow, shape: Shape) -> Open | None:
     channels = per_channel(flow)
     if channels is None or len(shape) == len(flow.shape):
         return channels
     return PooledOpen(channels)
 
 
-def reshape(layer, flows, shape):
+def reshape(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Flatten` and `Reshape`."""
     flow = flows[0]
     if shape == flow.shape or flow.open is None:
@@ -152,7 +164,7 @@ def reshape(layer, flows, shape):
     return [], Flow(shape, ReshapedOpen(flow.open, flow.shape, shape))
 
 
-def concatenate(layer, flows, shape):
+def concatenate(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Concatenate` on the last axis."""
     others = shape[-1] - sum(flow.shape[-1] for flow in flows)
     if layer.axis not in (-1, len(shape)) or others or all(flow.open is None for flow in flows):
@@ -160,16 +172,16 @@ def concatenate(layer, flows, shape):
     return [], Flow(shape, JoinedOpen(tuple((flow.open, flow.shape[-1]) for flow in flows)))
 
 
-def added(layer, flows, shape):
+def added(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Add`, `Subtract`, `Average`, `Maximum` and `Minimum`: open if one side is."""
     return [], Flow(shape, _merge(flows, either))
 
 
-def multiplied(layer, flows, shape):
+def multiplied(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Multiply`: open if both sides are.
 
-    What a gate closes on one side need not be computed on the other. The gate cannot have seen
-    that other side, which has no consumer but this one where it has producers.
+    What a gate closes on one side need not be computed on the other. The gate does not depend on
+    that other side, which has no other consumer where it has producers.
     """
     if any(flow.shape != shape for flow in flows):
         return [], Flow(shape)
@@ -182,7 +194,9 @@ def multiplied(layer, flows, shape):
     return [], Flow(shape, _merge(flows, both), producers)
 
 
-def _merge(flows, merge):
+def _merge(
+    flows: Sequence[Flow], merge: Callable[[Open | None, Open | None], Open | None]
+) -> Open | None:
     if any(flow.shape != flows[0].shape for flow in flows):
         return None
     merged = flows[0].open
@@ -191,7 +205,7 @@ def _merge(flows, merge):
     return merged
 
 
-RULES = {
+RULES: dict[type[keras.layers.Layer], Rule] = {
     **by_name(dense, "Dense"),
     **by_name(einsum_dense, "EinsumDense"),
     **by_name(convolution, "Conv1D", "Conv2D", "Conv3D"),

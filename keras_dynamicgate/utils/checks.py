@@ -2,9 +2,10 @@
 
 import math
 import numbers
+from collections.abc import Callable, Collection
 
 
-def positive_integer(name, value):
+def positive_integer(name: str, value: object) -> None:
     """Raise a `ValueError` unless `value` is an integer of at least 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(
@@ -12,23 +13,27 @@ def positive_integer(name, value):
         )
 
 
-def number(name, value, allowed, is_allowed):
+def number(name: str, value: object, allowed: str, is_allowed: Callable[[float], bool]) -> None:
     """Raise a `ValueError` unless `value` is a finite number for which `is_allowed` holds."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not is_allowed(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Real)
+        or not math.isfinite(value)
+        or not is_allowed(float(value))
+    ):
         raise ValueError(
             f"Argument `{name}` must be a number {allowed}. Received: {name}={value!r}"
         )
 
 
-def one_of(name, value, known):
-    """Raise a `ValueError` that lists what is known unless `value` is in it."""
+def one_of(name: str, value: object, known: Collection[object]) -> None:
+    """Raise a `ValueError` that lists the known values unless `value` is one of them."""
     if value not in known:
         names = ", ".join(repr(option) for option in known)
         raise ValueError(f"Argument `{name}` must be one of {names}. Received: {name}={value!r}")
 
 
-def block_size(size, units):
+def block_size(size: int, units: int) -> None:
     """Raise a `ValueError` unless blocks of `size` units fill `units` units."""
     positive_integer("block_size", size)
     if units % size:
@@ -39,7 +44,7 @@ def block_size(size, units):
         )
 
 
-def top_k(k, gates):
+def top_k(k: int, gates: int | None) -> None:
     """Raise a `ValueError` unless `k` of `gates` gates (`None`: not known yet) can be open."""
     positive_integer("top_k", k)
     if gates is not None and k > gates:

@@ -14,10 +14,10 @@ _DAY = 24 * 60 * 60
 
 @contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
-    """Gives a temporary path that becomes `path` when the block ends without an error.
+    """Give a temporary path that becomes `path` when the block ends without an error.
 
-    The temporary path lies beside `path`, so the last step is one renaming: whoever looks sees
-    nothing or the whole file, also after a killed process.
+    The temporary path lies beside `path`, so the last step is one renaming: other processes see
+    nothing or the whole file, even if this one is killed.
 
     Args:
         path: File or folder to write.
@@ -44,10 +44,10 @@ def written_at_once(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes what processes that were killed a day ago or earlier had written of `path`.
+    """Remove what processes that were killed a day ago or earlier had written of `path`.
 
     Args:
-        path: File or folder that `written_at_once` was to write. It is left as it is.
+        path: File or folder that `written_at_once` was to write. It stays as it is.
 
     Examples:
         >>> remove_leftovers(Path("features.npz"))

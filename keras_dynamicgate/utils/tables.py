@@ -20,7 +20,7 @@ def make_table(
     """Lay out rows of text as a table for the terminal.
 
     Args:
-        title: What stands above the table.
+        title: The line above the table.
         heads: The head of each column.
         rows: The cells of each row; `None` for a line between rows.
         texts: Heads of the columns of text, which stand on the left. Numbers stand on the right.
@@ -52,7 +52,7 @@ def as_text(tables: Iterable[Table], notes: Iterable[str]) -> str:
         The text, without colours and without a line break at the end.
     """
     text = io.StringIO()
-    # Rich takes a square bracket for markup, and a notebook for something that needs HTML.
+    # Rich would read square brackets as markup, and write HTML in a notebook.
     console = Console(
         file=text,
         width=WIDTH,

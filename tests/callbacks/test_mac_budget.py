@@ -42,6 +42,24 @@ def test_model_ends_at_its_budget_with_its_gate_networks_counted(target):
     assert report.gates > 0
 
 
+@pytest.mark.filterwarnings("ignore:The training ended at")
+def test_budget_steers_by_the_gate_networks_too():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGateDense(64), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    gate = model.layers[0].gate
+    measured = []
+
+    def measure(epoch, logs):
+        averages = ({gate: ops.full((32,), share)} for share in (0.0, 1.0))
+        measured.extend(value(gate.budget.relative_macs(each)) for each in averages)
+
+    look = keras.callbacks.LambdaCallback(on_epoch_begin=measure)
+    fit(model, kdg.MacBudget(0.5), look, epochs=1)
+    # A network of rank 1 from 64 inputs to 32 gates runs even with all of them closed.
+    dense, of_gate = 64 * 64 + 64 * 2, 64 + 32
+    assert measured == pytest.approx([of_gate / dense, 1 + of_gate / dense])
+
+
 def test_budget_holds_through_a_second_training():
     model = gated_model()
     fit(model, kdg.MacBudget(0.3))

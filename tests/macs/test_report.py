@@ -368,6 +368,16 @@ def test_average_cost_of_sparse_gated_layers_knows_where_weights_are_kept():
         assert float(product.executed_on_average(averages)) == macs
 
 
+def test_average_cost_behind_a_sum_counts_what_both_branches_open_once():
+    inputs = keras.Input((20,))
+    left, right = (kdg.DynamicGateDense(4, **LAYERS) for _ in range(2))
+    outputs = layers.Dense(3, name="last")(layers.Add()([left(inputs), right(inputs)]))
+    [product] = model_cost(keras.Model(inputs, outputs)).products["last"]
+    averages = {left.gate: ops.full((4,), 0.5), right.gate: ops.full((4,), 0.25)}
+    # Closed where both are: .5 * .75.
+    assert float(product.executed_on_average(averages)) == 4 * 3 * (1 - 0.375)
+
+
 def test_token_gates_meet_sparse_weights_at_each_position():
     sparse = MagnitudePrunedDense(2)
     model = keras.Sequential([keras.Input((2, 2)), kdg.DynamicGate(gate="linear"), sparse])
