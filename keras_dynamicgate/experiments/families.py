@@ -27,7 +27,7 @@ DISTILLED = "_distilled"
 
 
 @dataclasses.dataclass
-class Candidate:
+class Contender:
     """A model that is ready to be trained.
 
     Attributes:
@@ -46,27 +46,27 @@ class Family:
     """A way to build models.
 
     Attributes:
-        build: Function `build(task, dataset, target)` that gives a `Candidate`.
+        build: Function `build(task, dataset, target)` that gives a `Contender`.
         budgeted: Whether it has a model for each target; otherwise there is one model.
     """
 
-    build: Callable[..., Candidate]
+    build: Callable[..., Contender]
     budgeted: bool = True
 
 
 def _linear(task, dataset, target):
     inputs, x = prepared_inputs(task, dataset)
     outputs = keras.layers.Dense(dataset.num_classes, name="classes")(x)
-    return Candidate(keras.Model(inputs, outputs))
+    return Contender(keras.Model(inputs, outputs))
 
 
 def _dense(task, dataset, target):
-    return Candidate(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
+    return Contender(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
 
 
 def _dropout(task, dataset, target):
     model = network(task, dataset, _dense_layer, dropout=task.dropout)
-    return Candidate(model, settings={"dropout": task.dropout})
+    return Contender(model, settings={"dropout": task.dropout})
 
 
 def _narrow(task, dataset, target):
@@ -76,7 +76,7 @@ def _narrow(task, dataset, target):
     # Narrow networks need less dropout.
     dropout = round(task.dropout * factor, 3)
     model = network(task, dataset, _dense_layer, dropout=dropout, hidden=hidden)
-    return Candidate(model, settings={"widths": hidden, "dropout": dropout})
+    return Contender(model, settings={"widths": hidden, "dropout": dropout})
 
 
 def _static(task, dataset, target):
@@ -102,16 +102,16 @@ def _dynamic_rigl(task, dataset, target):
         dense = baselines.RigLDense(units, activation="relu", sparsity=sparsity)
         return DynamicGateDense(units, dense=dense, name=name)
 
-    candidate = _gated(task, dataset, target, layer)
-    candidate.callbacks.append(_rewiring(task, dataset))
-    candidate.settings["sparsity"] = round(sparsity, 3)
-    return candidate
+    contender = _gated(task, dataset, target, layer)
+    contender.callbacks.append(_rewiring(task, dataset))
+    contender.settings["sparsity"] = round(sparsity, 3)
+    return contender
 
 
 def _gated(task, dataset, target, layer):
     gate = DynamicGate(block_size=task.input_block, name="features")
     model = network(task, dataset, layer, dropout=task.dropout, gate=gate)
-    return Candidate(model, [MacBudget(target)], {"dropout": task.dropout})
+    return Contender(model, [MacBudget(target)], {"dropout": task.dropout})
 
 
 def _pruned(task, dataset, target):
@@ -122,7 +122,7 @@ def _pruned(task, dataset, target):
     interval = _interval(task, dataset)
     callback = baselines.MagnitudePruning(sparsity, interval=interval, scope="global")
     model = network(task, dataset, layer, dropout=task.dropout)
-    return Candidate(model, [callback], {"dropout": task.dropout, "sparsity": round(sparsity, 4)})
+    return Contender(model, [callback], {"dropout": task.dropout, "sparsity": round(sparsity, 4)})
 
 
 def _rigl(task, dataset, target):
@@ -133,7 +133,7 @@ def _rigl(task, dataset, target):
 
     model = network(task, dataset, layer, dropout=task.dropout)
     settings = {"dropout": task.dropout, "sparsity": round(sparsity, 4)}
-    return Candidate(model, [_rewiring(task, dataset)], settings)
+    return Contender(model, [_rewiring(task, dataset)], settings)
 
 
 def _rewiring(task, dataset):
@@ -190,7 +190,7 @@ def _mixture(task, dataset, target, mixture, running):
         x = keras.layers.Activation("relu")(x)
         x = keras.layers.Dense(following, name=f"dense{number}")(x)
     settings = {"experts": EXPERTS, "running": running, "expert width": hidden}
-    return Candidate(keras.Model(inputs, x), settings=settings)
+    return Contender(keras.Model(inputs, x), settings=settings)
 
 
 def _dense_layer(units, name):

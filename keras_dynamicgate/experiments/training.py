@@ -54,23 +54,23 @@ class Trainer:
         task = self.task
         if distilled:
             task = dataclasses.replace(task, dropout=task.distilled_dropout)
-        candidate = FAMILIES[family].build(task, self.dataset, run.target)
-        callbacks = [*candidate.callbacks, *self._summary(candidate.model), *progress]
+        contender = FAMILIES[family].build(task, self.dataset, run.target)
+        callbacks = [*contender.callbacks, *self._summary(contender.model), *progress]
         start = time.perf_counter()
         history = self.task.recipe.train(
-            candidate.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
+            contender.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
         ).history
         result = {
-            **measure(candidate.model, self.dataset, self.reference_macs),
+            **measure(contender.model, self.dataset, self.reference_macs),
             "seconds": time.perf_counter() - start,
-            "settings": candidate.settings,
+            "settings": contender.settings,
             "history": {
                 name: [round(float(value), 4) for value in history[name]]
                 for name in HISTORY
                 if name in history
             },
         }
-        self._keep(run, candidate.model)
+        self._keep(run, contender.model)
         self.store.add(run, result)
         return result
 

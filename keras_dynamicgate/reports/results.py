@@ -10,8 +10,8 @@ FORMAT = '{"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.98, "relativ
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One trained model.
+class ResultRow:
+    """What a comparison says of one trained model.
 
     Attributes:
         model: The name of the model.
@@ -34,7 +34,7 @@ def read_runs(results):
             `"relative_macs"`, and may have `"target"`.
 
     Returns:
-        List of `Run`.
+        List of `ResultRow`.
 
     Raises:
         ValueError: If `results` is anything else.
@@ -46,10 +46,10 @@ def read_runs(results):
             f"Argument `results` must be a dict with a list of runs, such as {FORMAT}. "
             f"Received: results={received}"
         )
-    return [_run(number, run) for number, run in enumerate(runs)]
+    return [_row(number, run) for number, run in enumerate(runs)]
 
 
-def _run(number, run):
+def _row(number, run):
     place = f"results['runs'][{number}]"
     if not isinstance(run, dict) or not isinstance(run.get("model"), str):
         raise ValueError(
@@ -61,7 +61,7 @@ def _run(number, run):
     checks.number(f"{place}['accuracy']", accuracy, "from 0 to 1", lambda a: 0 <= a <= 1)
     checks.number(f"{place}['relative_macs']", relative_macs, "from 0", lambda share: share >= 0)
     target = "" if run.get("target") is None else str(run["target"])
-    return Run(run["model"], target, accuracy, relative_macs)
+    return ResultRow(run["model"], target, accuracy, relative_macs)
 
 
 def best_runs(runs):

@@ -1,10 +1,10 @@
 import pytest
 
-from keras_dynamicgate.reports.results import Run, best_runs, read_runs
+from keras_dynamicgate.reports.results import ResultRow, best_runs, read_runs
 
 
 def run(accuracy, relative_macs):
-    return Run("gated", "", accuracy, relative_macs)
+    return ResultRow("gated", "", accuracy, relative_macs)
 
 
 def test_front_has_the_runs_that_no_other_beats():
@@ -16,7 +16,7 @@ def test_front_has_the_runs_that_no_other_beats():
 def test_runs_are_read_with_and_without_a_target():
     content = {"model": "gated", "accuracy": 0.9, "relative_macs": 0.3, "seed": 1}
     runs = read_runs({"runs": [content, {**content, "target": 0.25}]})
-    assert runs == [Run("gated", "", 0.9, 0.3), Run("gated", "0.25", 0.9, 0.3)]
+    assert runs == [ResultRow("gated", "", 0.9, 0.3), ResultRow("gated", "0.25", 0.9, 0.3)]
 
 
 @pytest.mark.parametrize("results", [[], {}, {"runs": []}, {"runs": {}}, {"models": [{}]}])
