@@ -1,6 +1,8 @@
 """Magnitude pruning: the smallest weights go, more and more of them while the model trains."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -95,7 +97,14 @@ class MagnitudePruning(Rewiring):
 
     layer_type = MagnitudePrunedDense
 
-    def __init__(self, final_sparsity, begin=0.1, end=0.75, interval=100, scope="layer"):
+    def __init__(
+        self,
+        final_sparsity: float,
+        begin: float = 0.1,
+        end: float = 0.75,
+        interval: int = 100,
+        scope: str = "layer",
+    ) -> None:
         super().__init__(interval)
         checks.number("final_sparsity", final_sparsity, "between 0 and 1", lambda s: 0 < s < 1)
         checks.number("begin", begin, "from 0 and below 1", lambda share: 0 <= share < 1)
@@ -108,25 +117,25 @@ class MagnitudePruning(Rewiring):
         self.end = end
         self.scope = scope
 
-    def changes(self, total_steps):
+    def changes(self, total_steps: int) -> Sequence[int]:
         self._first = round(self.begin * total_steps)
         self._last = round(self.end * total_steps)
         if self._last - self._first < self.interval:
             raise self.too_long(total_steps, self._last - self._first)
         return [*range(self._first + self.interval, self._last, self.interval), self._last]
 
-    def rewire(self, step):
+    def rewire(self, step: int) -> None:
         sparsity = self.sparsity_at(step)
         layers = self.layers()
         for group in [layers] if self.scope == "global" else [[layer] for layer in layers]:
             self._prune(group, sparsity)
 
-    def sparsity_at(self, step):
+    def sparsity_at(self, step: int) -> float:
         """Give the share of the weights that is pruned after a training step."""
         progress = (step - self._first) / (self._last - self._first)
         return self.final_sparsity * (1 - (1 - min(max(progress, 0.0), 1.0)) ** 3)
 
-    def _prune(self, layers, sparsity):
+    def _prune(self, layers: list[Any], sparsity: float) -> None:
         kept = [ops.convert_to_numpy(layer.kept) for layer in layers]
         scores = [magnitudes(layer.kernel, was) for layer, was in zip(layers, kept, strict=True)]
         flat = np.concatenate([score.reshape(-1) for score in scores])
@@ -141,7 +150,7 @@ class MagnitudePruning(Rewiring):
                 # Else the weight would be carried on from 0.
                 reset(momentum, ~part)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._step < self._last:
             warnings.warn(
                 f"The training ended after {self._step} steps, before pruning was done at step "

@@ -1,6 +1,8 @@
 """RigL: a network that is sparse from the start and looks for better places for its weights."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -72,7 +74,9 @@ class RigLDense(MaskedDense):
 
     dense_gradient = True
 
-    def __init__(self, units, *dense_arguments, sparsity=0.9, **kwargs):
+    def __init__(
+        self, units: int, *dense_arguments: Any, sparsity: float = 0.9, **kwargs: Any
+    ) -> None:
         super().__init__(units, *dense_arguments, **kwargs)
         checks.number("sparsity", sparsity, "from 0 and below 1", lambda s: 0 <= s < 1)
         if self.kernel_constraint is not None:
@@ -83,13 +87,13 @@ class RigLDense(MaskedDense):
             )
         self.sparsity = sparsity
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         super().build(input_shape)
         self.rewired = self.add_weight(
             name="rewired", shape=(), initializer="zeros", dtype="bool", trainable=False
         )
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         last = str(len(self.weights) - 1)
         if self.built and last not in store:
             # Files of before `rewired` was there, the last weight, do not say whether a
@@ -97,12 +101,12 @@ class RigLDense(MaskedDense):
             store = {**{key: store[key] for key in store.keys()}, last: True}  # noqa: SIM118
         super().load_own_variables(store)
 
-    def draw_kept(self, shape, dtype="bool"):
+    def draw_kept(self, shape: tuple[int, ...], dtype: str = "bool") -> Any:
         """Give which weights a new layer keeps: random ones."""
         count = kept_counts([shape], [self.sparsity], "uniform")[0]
         return ops.cast(random_choice(shape, count), dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "sparsity": self.sparsity}
 
 
@@ -148,7 +152,13 @@ class RigLUpdate(Rewiring):
 
     layer_type = RigLDense
 
-    def __init__(self, distribution="erk", interval=100, drop_fraction=0.3, end=0.75):
+    def __init__(
+        self,
+        distribution: str = "erk",
+        interval: int = 100,
+        drop_fraction: float = 0.3,
+        end: float = 0.75,
+    ) -> None:
         super().__init__(interval)
         checks.one_of("distribution", distribution, ("erk", "uniform"))
         checks.number("drop_fraction", drop_fraction, "between 0 and 1", lambda s: 0 < s < 1)
@@ -157,13 +167,13 @@ class RigLUpdate(Rewiring):
         self.drop_fraction = drop_fraction
         self.end = end
 
-    def changes(self, total_steps):
+    def changes(self, total_steps: int) -> Sequence[int]:
         self._last = math.ceil(self.end * total_steps)
         if self.interval >= self._last:
             raise self.too_long(total_steps, self._last - 1)
         return range(self.interval, self._last, self.interval)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         require_running_mean(self.model.optimizer)
         # What a layer has learned lies in the weights that it keeps.
@@ -176,13 +186,13 @@ class RigLUpdate(Rewiring):
                 layer.kept.assign(random_choice(shape, count))
             layer.rewired.assign(True)
 
-    def rewire(self, step):
+    def rewire(self, step: int) -> None:
         share = self.drop_fraction / 2 * (1 + math.cos(math.pi * min(step / self._last, 1.0)))
         for layer in self.layers():
             if layer.trainable:
                 self._exchange(layer, share)
 
-    def _exchange(self, layer, share):
+    def _exchange(self, layer: RigLDense, share: float) -> None:
         momentum = self.momentum(layer)
         if momentum is None:
             raise ValueError(
@@ -191,25 +201,25 @@ class RigLUpdate(Rewiring):
                 f"Received: optimizer={type(self.model.optimizer).__name__}"
             )
         kept = ops.convert_to_numpy(layer.kept)
-        count = np.count_nonzero(kept)
+        count = int(np.count_nonzero(kept))
         exchanged = int(share * count)
         stay = largest(magnitudes(layer.kernel, kept), count - exchanged)
         grown = largest(magnitudes(momentum, ~stay), exchanged)
         layer.keep(stay | grown)
         reset(momentum, grown & ~kept)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         for layer in self.layers():
             if layer.trainable:
                 # Their gradients have moved the weights that are not kept.
                 layer.keep(ops.convert_to_numpy(layer.kept))
 
 
-def _is_rewired(layer):
+def _is_rewired(layer: RigLDense) -> bool:
     return bool(ops.convert_to_numpy(layer.rewired))
 
 
-def require_running_mean(optimizer):
+def require_running_mean(optimizer: keras.optimizers.Optimizer) -> None:
     """Raise a `ValueError` unless an optimizer keeps a running mean of the gradient."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     known = tuple(getattr(keras.optimizers, name) for name in OPTIMIZERS)

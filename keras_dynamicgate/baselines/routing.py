@@ -1,9 +1,11 @@
 """Which experts a token goes to, and what keeps the experts equally busy."""
 
+from typing import Any
+
 from keras import ops
 
 
-def choose_experts(logits, top_k):
+def choose_experts(logits: Any, top_k: int) -> tuple[Any, Any]:
     """Choose the `top_k` experts with the largest logits; the lower index wins a tie.
 
     Args:
@@ -26,7 +28,7 @@ def choose_experts(logits, top_k):
     return chosen, weights
 
 
-def within_capacity(chosen, capacity_factor):
+def within_capacity(chosen: Any, capacity_factor: float) -> Any:
     """Tell which choices their experts have room for: first choices first, then token by token.
 
     Args:
@@ -48,7 +50,7 @@ def within_capacity(chosen, capacity_factor):
     return ops.transpose(ops.cast(ops.reshape(kept, (top_k, -1)), chosen.dtype))
 
 
-def balance_loss(logits, chosen):
+def balance_loss(logits: Any, chosen: Any) -> Any:
     """Give the load-balancing loss: 1 where the experts are equally busy, more for favourites.
 
     Args:
@@ -68,7 +70,7 @@ def balance_loss(logits, chosen):
     return ops.multiply(chosen.shape[-1], ops.sum(ops.multiply(assigned, probability)))
 
 
-def z_loss(logits):
+def z_loss(logits: Any) -> Any:
     """Give the router z-loss, which keeps logits small: the mean of `logsumexp(logits) ** 2`.
 
     Args:

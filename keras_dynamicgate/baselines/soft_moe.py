@@ -1,5 +1,7 @@
 """`SoftMoE`: a mixture of feed-forward experts that all run."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -48,7 +50,7 @@ class SoftMoE(MixtureOfExperts):
     - Puigcerver et al., 2023 (arXiv 2308.00951), for the slot form
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         tokens = as_tokens(inputs)
         weights = ops.softmax(self.router(tokens), axis=-1)
         return as_positions(self.run_experts(tokens, weights), inputs)

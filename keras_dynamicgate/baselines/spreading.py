@@ -1,6 +1,7 @@
 """How many weights each layer of a sparse network keeps, and which at the start."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,7 +10,9 @@ from keras import ops
 from keras_dynamicgate.baselines.rewiring import largest
 
 
-def kept_counts(shapes, sparsities, distribution):
+def kept_counts(
+    shapes: Sequence[tuple[int, ...]], sparsities: Sequence[float], distribution: str
+) -> list[int]:
     """Say how many weights each layer keeps.
 
     Args:
@@ -27,7 +30,7 @@ def kept_counts(shapes, sparsities, distribution):
     return [max(1, round(count)) for count in kept]
 
 
-def _spread(total, sizes, shares):
+def _spread(total: float, sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Spread weights over layers in proportion to `shares`, to none more than it has room for."""
     full = np.zeros(len(sizes), bool)
     while not full.all():
@@ -39,7 +42,7 @@ def _spread(total, sizes, shares):
     return sizes
 
 
-def random_choice(shape, count):
+def random_choice(shape: tuple[int, ...], count: int) -> np.ndarray:
     """Mark `count` random weights, those that `keras.utils.set_random_seed` fixes."""
     scores = keras.initializers.RandomUniform(0.0, 1.0)(shape)
     return largest(ops.convert_to_numpy(scores), count)

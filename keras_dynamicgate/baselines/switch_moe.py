@@ -1,5 +1,8 @@
 """`SwitchMoE`: a mixture of feed-forward experts of which each token runs the top k."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -76,17 +79,17 @@ class SwitchMoE(MixtureOfExperts):
 
     def __init__(
         self,
-        num_experts,
-        hidden_units,
-        units=None,
-        activation="relu",
+        num_experts: int,
+        hidden_units: int,
+        units: int | None = None,
+        activation: str | Callable[..., Any] | None = "relu",
         *,
-        top_k=1,
-        capacity_factor=None,
-        balance_weight=0.01,
-        z_weight=0.001,
-        **kwargs,
-    ):
+        top_k: int = 1,
+        capacity_factor: float | None = None,
+        balance_weight: float = 0.01,
+        z_weight: float = 0.001,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(num_experts, hidden_units, units, activation, **kwargs)
         checks.positive_integer("top_k", top_k)
         if top_k > num_experts:
@@ -104,10 +107,10 @@ class SwitchMoE(MixtureOfExperts):
         self.z_weight = z_weight
 
     @property
-    def experts_per_token(self):
+    def experts_per_token(self) -> int:
         return self.top_k
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         features = input_shape[-1]
         if self.capacity_factor is not None and self.units not in (None, features):
             raise ValueError(
@@ -121,7 +124,7 @@ class SwitchMoE(MixtureOfExperts):
         self.token_share = self._statistic("token_share", equal_share, (self.num_experts,))
         self.dropped_share = self._statistic("dropped_share", 0.0, ())
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         tokens = as_tokens(inputs)
         logits = self.router(tokens)
         chosen, weights, kept = self._assign(logits)
@@ -134,7 +137,7 @@ class SwitchMoE(MixtureOfExperts):
             outputs = ops.where(ops.any(kept, axis=-1, keepdims=True), outputs, tokens)
         return as_positions(outputs, inputs)
 
-    def route(self, inputs):
+    def route(self, inputs: Any) -> tuple[Any, Any]:
         """Give the experts of each token and their weights, as `call` uses them.
 
         Args:
@@ -165,7 +168,7 @@ class SwitchMoE(MixtureOfExperts):
         experts = ops.argmax(chosen, axis=-1)
         return as_positions(experts, inputs), as_positions(weights, inputs)
 
-    def _assign(self, logits):
+    def _assign(self, logits: Any) -> tuple[Any, Any, Any]:
         """Choose the experts, their weights (0 if dropped) and which choices are kept."""
         chosen, weights = routing.choose_experts(logits, self.top_k)
         if self.capacity_factor is None:
@@ -173,18 +176,18 @@ class SwitchMoE(MixtureOfExperts):
         kept = routing.within_capacity(chosen, self.capacity_factor)
         return chosen, ops.multiply(weights, kept), kept
 
-    def _charge(self, logits, chosen):
+    def _charge(self, logits: Any, chosen: Any) -> None:
         """Add what unequal load and large logits cost to the loss."""
         balance = ops.multiply(self.balance_weight, routing.balance_loss(logits, chosen))
         self.add_loss(ops.add(balance, ops.multiply(self.z_weight, routing.z_loss(logits))))
 
-    def _follow(self, chosen, kept):
+    def _follow(self, chosen: Any, kept: Any) -> None:
         """Keep which share of the tokens each expert took and how many were dropped."""
         taken = ops.sum(ops.multiply(chosen, ops.expand_dims(kept, -1)), axis=1)
         self.token_share.assign(ops.mean(taken, axis=0))
         self.dropped_share.assign(ops.subtract(1.0, ops.mean(kept)))
 
-    def _statistic(self, name, value, shape):
+    def _statistic(self, name: str, value: float, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
@@ -194,7 +197,7 @@ class SwitchMoE(MixtureOfExperts):
             autocast=False,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "top_k": self.top_k,

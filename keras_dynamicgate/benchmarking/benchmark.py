@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ from keras_dynamicgate.engine.engine import InferenceEngine
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils import checks
 
+Run = Callable[[np.ndarray], Any]
+
 LEAST_ROUNDS = 3
 WARM_UP, TIMED = 0.02, 0.02  # seconds a round; shorter, caches still hold what ran before
 LEAST_CALLS = 4
@@ -23,7 +26,14 @@ PAUSE = 0.03  # seconds; idle threads of one library (OpenBLAS: 26 ms) spin and 
 MAC_SAMPLES = 1024
 
 
-def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seconds=2.0):
+def benchmark(
+    model: keras.Model,
+    x: Any,
+    batch_sizes: Iterable[int] = (1, 8, 64, 256, 1024),
+    *,
+    threads: int | None = None,
+    seconds: float = 2.0,
+) -> BenchmarkReport:
     """Measure a gated model against its dense reference: masked, compacted and on the engine.
 
     All run interleaved, round after round, so that what else the machine does hits them alike.
@@ -78,7 +88,7 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
     return report
 
 
-def _checked_sizes(batch_sizes):
+def _checked_sizes(batch_sizes: Any) -> tuple[int, ...]:
     if isinstance(batch_sizes, str) or not isinstance(batch_sizes, Iterable):
         raise ValueError(
             "Argument `batch_sizes` must be a list or tuple of positive integers. "
@@ -90,7 +100,7 @@ def _checked_sizes(batch_sizes):
     return sizes
 
 
-def _checked_inputs(model, x):
+def _checked_inputs(model: keras.Model, x: Any) -> np.ndarray:
     inputs = len(graph.functional(model).inputs)
     if inputs != 1:
         raise ValueError(
@@ -106,7 +116,9 @@ def _checked_inputs(model, x):
     return x
 
 
-def _contenders(model, x, relative, threads):
+def _contenders(
+    model: keras.Model, x: np.ndarray, relative: float, threads: int | None
+) -> tuple[dict[str, tuple[Run, float]], list[str]]:
     """Give what can be measured, as pairs of a function and its relative MACs, and what cannot."""
     contenders = {
         "dense": (runner(dense_reference(model)), 1.0),
@@ -129,7 +141,7 @@ def _contenders(model, x, relative, threads):
     return contenders, notes
 
 
-def _compacted(model):
+def _compacted(model: keras.Model) -> keras.Model:
     from keras_dynamicgate.compaction.compact import compact
     from keras_dynamicgate.macs.model_cost import model_cost
 
@@ -138,14 +150,16 @@ def _compacted(model):
     return compact(model)
 
 
-def _batches(x, size):
+def _batches(x: np.ndarray, size: int) -> list[np.ndarray]:
     """Give several batches of one size, with different samples where there are enough."""
     count = min(16, max(1, len(x) // size))
     index = np.arange(count * size) % len(x)
     return [np.ascontiguousarray(x[index[i * size : (i + 1) * size]]) for i in range(count)]
 
 
-def measure(contenders, batches, seconds):
+def measure(
+    contenders: dict[str, Run], batches: list[np.ndarray], seconds: float
+) -> dict[str, list[float]]:
     """Time functions on batches, round after round.
 
     In each round every function runs some milliseconds in a row, the first of them untimed: that is
@@ -174,7 +188,7 @@ def measure(contenders, batches, seconds):
     return times
 
 
-def _calls(run, batches, seconds, least):
+def _calls(run: Run, batches: Iterator[np.ndarray], seconds: float, least: int) -> list[float]:
     """Call a function for some seconds, at least so many times; give the time of each call."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -186,7 +200,7 @@ def _calls(run, batches, seconds, least):
     return times
 
 
-def _timing(name, size, times, dense, share):
+def _timing(name: str, size: int, times: Sequence[float], dense: float, share: float) -> Timing:
     median = float(np.median(times))
     return Timing(
         name=name,

@@ -74,11 +74,11 @@ class BenchmarkReport:
         """Give everything in the report as a dict that `json.dump` takes."""
         return dataclasses.asdict(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         title = f"Milliseconds per batch ({self.backend}, relative MACs {self.relative:.3f})"
         return as_text([make_table(title, HEADS, self._rows(), texts=("run",))], self._footnotes())
 
-    def _footnotes(self):
+    def _footnotes(self) -> list[str]:
         beyond = any(round(timing.ratio_to_limit, 2) > 1 for timing in self.timings)
         return [*FOOTNOTES, *([BEYOND_LIMIT] if beyond else []), *self.notes]
 

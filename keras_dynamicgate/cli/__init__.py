@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import keras_dynamicgate
 from keras_dynamicgate.cli import benchmark, compact, compare, macs, report
@@ -11,7 +12,7 @@ COMMANDS = (macs, compact, benchmark, report, compare)
 WRONG_INPUT = 2
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
@@ -33,7 +34,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-dynamicgate",
         description="Tools for gated Keras models.",

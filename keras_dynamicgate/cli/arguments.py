@@ -2,9 +2,16 @@
 
 import argparse
 import json
+from collections.abc import Callable
+from typing import Any
 
 
-def add_command(commands, name, run, text):
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
     """Add a command that takes a model.
 
     Args:
@@ -23,7 +30,9 @@ def add_command(commands, name, run, text):
     return command
 
 
-def add_data(command, text="inputs", required=False):
+def add_data(
+    command: argparse.ArgumentParser, text: str = "inputs", required: bool = False
+) -> None:
     """Add the option that names a file of inputs."""
     command.add_argument(
         "--data",
@@ -33,20 +42,20 @@ def add_data(command, text="inputs", required=False):
     )
 
 
-def add_output(command, option, metavar, text):
+def add_output(command: argparse.ArgumentParser, option: str, metavar: str, text: str) -> None:
     """Add the option that names the file to write, and the one that allows to replace it."""
     command.add_argument(option, required=True, metavar=metavar, help=text)
     command.add_argument("--force", action="store_true", help="replace the file if it exists")
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Read a positive integer."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
     return int(text)
 
 
-def print_report(report, options, **files):
+def print_report(report: Any, options: argparse.Namespace, **files: str) -> None:
     """Print a report as tables or as JSON.
 
     Args:

@@ -8,7 +8,7 @@ from keras_dynamicgate.cli.files import load_array, load_model_for_one_array
 from keras_dynamicgate.cli.wrong_input import wrong_input
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands,
@@ -30,7 +30,7 @@ def add(commands):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
     data, model = load_array(options.data), load_model_for_one_array(options.model)
     from keras_dynamicgate.benchmarking.benchmark import benchmark
@@ -42,11 +42,11 @@ def run(options):
     print_report(report, options)
 
 
-def _sizes(text):
+def _sizes(text: str) -> tuple[int, ...]:
     return tuple(positive(part.strip()) for part in text.split(","))
 
 
-def _seconds(text):
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:

@@ -1,5 +1,7 @@
 """`keras-dynamicgate compact`: a smaller file for the same outputs."""
 
+import argparse
+
 from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
 from keras_dynamicgate.cli.files import (
     check_output,
@@ -10,7 +12,7 @@ from keras_dynamicgate.cli.files import (
 from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands, "compact", run, "write a smaller model without the units that gates close"
@@ -23,7 +25,7 @@ def add(commands):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_output(options.out, ".keras", options.force)
     data = None if options.data is None else load_array(options.data)

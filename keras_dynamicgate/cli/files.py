@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import zipfile
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from keras_dynamicgate.cli.wrong_input import WrongInput
 
 
-def load_array(path, what="inputs"):
+def load_array(path: str, what: str = "inputs") -> np.ndarray:
     """Read one array of numbers from an `.npy` file."""
     try:
         array = np.load(path, allow_pickle=False)
@@ -22,7 +23,7 @@ def load_array(path, what="inputs"):
     return array
 
 
-def load_json(path):
+def load_json(path: str) -> Any:
     """Read a JSON file."""
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
@@ -30,7 +31,7 @@ def load_json(path):
         raise WrongInput(f"cannot read JSON from {path!r}: {error}") from error
 
 
-def load_names(text):
+def load_names(text: str) -> list[str]:
     """Read names, separated by commas, or the lines of the file that `text` names."""
     if not os.path.isfile(text):
         return [name.strip() for name in text.split(",")]
@@ -40,7 +41,7 @@ def load_names(text):
         raise WrongInput(f"cannot read names from {text!r}: {error}") from error
 
 
-def load_model(path):
+def load_model(path: str) -> keras.Model:
     """Read a Keras model."""
     try:
         return keras.saving.load_model(path, compile=False)
@@ -48,7 +49,7 @@ def load_model(path):
         raise WrongInput(f"cannot load the model {path!r}: {error}") from error
 
 
-def load_model_for_one_array(path):
+def load_model_for_one_array(path: str) -> keras.Model:
     """Read a Keras model and check that it takes what an `.npy` file can hold."""
     model = load_model(path)
     # A subclassed model has no such list; what it takes shows when it runs.
@@ -61,7 +62,7 @@ def load_model_for_one_array(path):
     return model
 
 
-def check_output(path, suffix, force):
+def check_output(path: str, suffix: str, force: bool) -> None:
     """Check a file to write before the work begins, rather than lose the work.
 
     Args:

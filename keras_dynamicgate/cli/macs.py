@@ -1,12 +1,14 @@
 """`keras-dynamicgate macs`: what a saved model costs."""
 
+import argparse
+
 from keras_dynamicgate.cli.arguments import add_command, add_data, print_report
 from keras_dynamicgate.cli.files import load_array, load_model, load_model_for_one_array
 from keras_dynamicgate.cli.wrong_input import wrong_input
 from keras_dynamicgate.macs.count import count_macs
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands, "macs", run, "count the multiply-accumulates of a model, layer by layer"
@@ -14,7 +16,7 @@ def add(commands):
     add_data(command, "inputs to average masks over (default: as in the last training batch)")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
     data = None if options.data is None else load_array(options.data)
     model = load_model(options.model) if data is None else load_model_for_one_array(options.model)

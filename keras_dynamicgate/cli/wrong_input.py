@@ -1,6 +1,7 @@
 """The error that the command line shows without a traceback."""
 
 import contextlib
+from collections.abc import Iterator
 
 
 class WrongInput(Exception):
@@ -8,7 +9,7 @@ class WrongInput(Exception):
 
 
 @contextlib.contextmanager
-def wrong_input():
+def wrong_input() -> Iterator[None]:
     """Turn complaints about what the user gave, or has not installed, into a `WrongInput`."""
     try:
         yield

@@ -1,10 +1,13 @@
 """What is measured on a trained model."""
 
 import math
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments import signatures
 from keras_dynamicgate.experiments.choices import choices_of
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -14,7 +17,7 @@ NOISE = 0.1
 LONGEST_LIST = 1000
 
 
-def measure(model, dataset, reference_macs):
+def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[str, Any]:
     """Measure a trained classifier on the test split, with hard masks.
 
     Args:
@@ -47,7 +50,7 @@ def measure(model, dataset, reference_macs):
     }
 
 
-def macro_f1(labels, predictions, classes):
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float:
     """Average the F1 score over the classes, each class counting alike.
 
     Args:
@@ -70,12 +73,15 @@ def macro_f1(labels, predictions, classes):
     return float(np.mean(scores))
 
 
-def _signatures(model, x, y, logits):
+def _signatures(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, logits: np.ndarray
+) -> dict[str, float] | None:
     chosen = choices_of(model, x)
     if chosen is None:
         return None
     random = np.random.default_rng(0)
     copies = [x + NOISE * x.std() * random.standard_normal(x.shape, "float32") for _ in range(2)]
+    again: list[Any] = [choices_of(model, copy) for copy in copies]
     confidence = ops.convert_to_numpy(ops.softmax(logits)).max(axis=1)
     return {
         "difficulty_correlation": signatures.difficulty_correlation(
@@ -84,11 +90,11 @@ def _signatures(model, x, y, logits):
         "mutual_information": signatures.mutual_information(chosen, y),
         "usage_entropy": signatures.usage_entropy(chosen),
         "usage_variation": signatures.usage_variation(chosen),
-        "flip_rate": signatures.flip_rate(*(choices_of(model, copy) for copy in copies)),
+        "flip_rate": signatures.flip_rate(*again),
     }
 
 
-def _open_features(model, dataset):
+def _open_features(model: keras.Model, dataset: Dataset) -> list[str] | None:
     """Name the inputs that static gates leave open, where they have names and are not many."""
     if dataset.feature_names is None:
         return None

@@ -2,11 +2,26 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
+from keras_dynamicgate.datasets import Dataset
+from keras_dynamicgate.experiments.tasks import Task
 
-def network(task, dataset, layer, *, dropout, gate=None, hidden=None):
+LayerBuilder = Callable[[int, str], keras.layers.Layer]
+
+
+def network(
+    task: Task,
+    dataset: Dataset,
+    layer: LayerBuilder,
+    *,
+    dropout: float,
+    gate: keras.layers.Layer | None = None,
+    hidden: Sequence[int] | None = None,
+) -> keras.Model:
     """Build a classifier: flatten, rescale, hidden layers with dropout, and a dense head.
 
     Args:
@@ -30,7 +45,7 @@ def network(task, dataset, layer, *, dropout, gate=None, hidden=None):
     return keras.Model(inputs, keras.layers.Dense(dataset.num_classes, name="classes")(x))
 
 
-def prepared_inputs(task, dataset):
+def prepared_inputs(task: Task, dataset: Dataset) -> tuple[Any, Any]:
     """Create the input of a network and bring it to mean 0 and one axis."""
     shape = dataset.train.element_spec[0].shape
     inputs = keras.Input(shape)
@@ -40,21 +55,21 @@ def prepared_inputs(task, dataset):
     return inputs, x
 
 
-def widths(task, factor):
+def widths(task: Task, factor: float) -> tuple[int, ...]:
     """Scale the widths of a task's hidden layers; at least 1 unit each."""
     return tuple(max(1, round(units * factor)) for units in task.hidden)
 
 
-def dense_macs(task, dataset, hidden):
+def dense_macs(task: Task, dataset: Dataset, hidden: Sequence[int]) -> int:
     """Count the multiply-accumulates of the dense network with the given hidden widths."""
     return chain_macs((feature_count(dataset), *hidden, dataset.num_classes))
 
 
-def chain_macs(sizes):
+def chain_macs(sizes: Sequence[int]) -> int:
     """Count the multiply-accumulates of dense layers, one behind the other, between these sizes."""
     return sum(rows * columns for rows, columns in itertools.pairwise(sizes))
 
 
-def feature_count(dataset):
+def feature_count(dataset: Dataset) -> int:
     """Count the numbers that a sample of a data set consists of."""
     return math.prod(dataset.train.element_spec[0].shape)

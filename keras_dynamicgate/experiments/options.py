@@ -1,6 +1,7 @@
 """The options of a comparison on the command line, for the examples and for the command."""
 
 import argparse
+from typing import Any
 
 from keras_dynamicgate.experiments.families import FAMILIES
 from keras_dynamicgate.experiments.runner import MODELS, TARGETS
@@ -8,7 +9,7 @@ from keras_dynamicgate.experiments.runner import MODELS, TARGETS
 QUICK_TARGETS = (0.3,)
 
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare` to a parser.
 
     Args:
@@ -41,7 +42,7 @@ def add_options(parser):
     )
 
 
-def as_arguments(options):
+def as_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Turn parsed options into keyword arguments of `compare`.
 
     Args:
@@ -60,7 +61,7 @@ def as_arguments(options):
     }
 
 
-def parse(description):
+def parse(description: str | None) -> dict[str, Any]:
     """Read the options of an example script.
 
     Args:
@@ -83,11 +84,11 @@ def parse(description):
     return as_arguments(parser.parse_args())
 
 
-def _names(text):
+def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-def _seeds(text):
+def _seeds(text: str) -> int | tuple[int, ...]:
     """Read a number of seeds or, where there is a comma, the seeds themselves."""
     parts = text.removesuffix(",").split(",")
     if all(part.strip().isdecimal() for part in parts):
@@ -101,5 +102,5 @@ def _seeds(text):
     )
 
 
-def _numbers(text):
+def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))

@@ -2,13 +2,19 @@
 
 import csv
 import json
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from keras_dynamicgate.experiments import figures
+from keras_dynamicgate.experiments.store import RunStore
 from keras_dynamicgate.experiments.tables import markdown_table, note, summarise, terminal_table
 from keras_dynamicgate.pictures.figure import available, save
 from keras_dynamicgate.utils.files import written_at_once
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     "model",
@@ -29,7 +35,7 @@ COLUMNS = (
 )
 
 
-def write_results(store):
+def write_results(store: RunStore) -> list[dict[str, Any]]:
     """Write the results of all finished runs as JSON and CSV, and their means as a table.
 
     Each file is replaced at once, so processes that share a folder can do it at any time.
@@ -56,7 +62,7 @@ def write_results(store):
     return runs
 
 
-def write(store):
+def write(store: RunStore) -> list[dict[str, Any]]:
     """Write the results and the pictures of all finished runs and print the table.
 
     Args:
@@ -80,12 +86,12 @@ def write(store):
     return runs
 
 
-def _write_picture(figure, path):
+def _write_picture(figure: "Figure", path: pathlib.Path) -> None:
     with written_at_once(path) as part, open(part, "wb") as file:
         save(figure, file)
 
 
-def _as_json(conditions, runs):
+def _as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     """Give conditions and results as JSON with one run on each line."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     head = json.dumps(conditions, indent=1).removesuffix("\n}")

@@ -1,13 +1,24 @@
 """Progress of a comparison: one bar for all runs, one for the epochs of the run at hand."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from keras_dynamicgate.experiments.store import Run
 
 
 @contextlib.contextmanager
-def progress_of(missing, finished, epochs):
+def progress_of(missing: int, finished: int, epochs: int) -> Iterator["ComparisonProgress"]:
     """Show progress while runs are made.
 
     Args:
@@ -26,17 +37,17 @@ def progress_of(missing, finished, epochs):
 class ComparisonProgress:
     """The two bars and a line for each finished run."""
 
-    def __init__(self, bars, missing, finished, epochs):
+    def __init__(self, bars: Progress, missing: int, finished: int, epochs: int) -> None:
         self.bars = bars
         self.all_runs = bars.add_task("all runs", total=missing + finished, completed=finished)
         self.one_run = bars.add_task("", total=epochs)
 
-    def start(self, run):
+    def start(self, run: Run) -> keras.callbacks.Callback:
         """Begin the bar of a run and give the callback that moves it."""
         self.bars.reset(self.one_run, description=str(run))
         return _EpochBar(self.bars, self.one_run)
 
-    def finish(self, run, result):
+    def finish(self, run: Run, result: dict[str, Any]) -> None:
         """Count a run as finished and say what came out."""
         self.bars.advance(self.all_runs)
         self.bars.console.print(
@@ -47,10 +58,10 @@ class ComparisonProgress:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    def __init__(self, bars, bar):
+    def __init__(self, bars: Progress, bar: TaskID) -> None:
         super().__init__()
         self.bars = bars
         self.bar = bar
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bars.advance(self.bar)

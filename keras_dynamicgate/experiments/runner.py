@@ -5,12 +5,15 @@ import hashlib
 import numbers
 import pathlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from os import PathLike
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments import outputs
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.networks import dense_macs
@@ -27,7 +30,16 @@ WITH_DENSE_HEAD = ("pruned", "rigl")
 LARGEST_SEED = 2**32 - 1
 
 
-def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out=None, quick=False):
+def compare(
+    task: str | Task,
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    models: Sequence[str] = MODELS,
+    targets: Sequence[float] = TARGETS,
+    seeds: int | Sequence[int] = 3,
+    out: str | PathLike[str] | None = None,
+    quick: bool = False,
+) -> list[dict[str, Any]]:
     """Train families of models by one recipe at several budgets and write what came out.
 
     A comparison that was interrupted goes on with the run that was cut; the results of the runs
@@ -81,7 +93,7 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
     return outputs.write(store)
 
 
-def _task(task):
+def _task(task: Any) -> Task:
     if isinstance(task, Task):
         return task
     if task not in TASKS:
@@ -92,7 +104,7 @@ def _task(task):
     return TASKS[task]
 
 
-def _grid(models, targets, seeds):
+def _grid(models: Any, targets: Any, seeds: Any) -> list[Run]:
     """List the runs, seed by seed, so that what is finished early can be compared early."""
     models, targets, seeds = _models(models), _targets(targets), _seeds(seeds)
     if any(split_name(name)[1] for name in models) and TEACHER not in models:
@@ -105,7 +117,7 @@ def _grid(models, targets, seeds):
     ]
 
 
-def _models(models):
+def _models(models: Any) -> tuple[str, ...]:
     names = _listed(models)
     known = all(isinstance(name, str) and split_name(name)[0] in FAMILIES for name in names)
     if not names or not known:
@@ -116,7 +128,7 @@ def _models(models):
     return names
 
 
-def _targets(targets):
+def _targets(targets: Any) -> tuple[float, ...]:
     budgets = _listed(targets)
     allowed = all(
         isinstance(budget, numbers.Real) and 0.0 < float(budget) < 1.0 for budget in budgets
@@ -129,7 +141,7 @@ def _targets(targets):
     return tuple(map(float, budgets))
 
 
-def _seeds(seeds):
+def _seeds(seeds: Any) -> tuple[int, ...]:
     chosen = _listed(range(seeds) if isinstance(seeds, numbers.Integral) else seeds)
     allowed = all(
         isinstance(seed, numbers.Integral) and 0 <= int(seed) <= LARGEST_SEED for seed in chosen
@@ -142,15 +154,16 @@ def _seeds(seeds):
     return tuple(map(int, chosen))
 
 
-def _listed(values):
+def _listed(values: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, Iterable) else ()
 
 
-def _check_reachable(task, dataset, grid):
+def _check_reachable(task: Task, dataset: Dataset, grid: Sequence[Run]) -> None:
     """Raise a `ValueError` if a run can never be as cheap as its target."""
     full, head = dense_macs(task, dataset, task.hidden), task.hidden[-1] * dataset.num_classes
     for run in grid:
-        if split_name(run.model)[0] in WITH_DENSE_HEAD and run.target * full <= head:
+        has_dense_head = split_name(run.model)[0] in WITH_DENSE_HEAD
+        if has_dense_head and run.target is not None and run.target * full <= head:
             raise ValueError(
                 f"Argument `targets` must hold budgets above {head / full:.4g} for {run.model!r}: "
                 "its last layer loses no weights and costs as much alone. "
@@ -158,7 +171,7 @@ def _check_reachable(task, dataset, grid):
             )
 
 
-def _conditions(task, dataset):
+def _conditions(task: Task, dataset: Dataset) -> dict[str, Any]:
     """Say all that the runs of one comparison must have in common."""
     described = dataclasses.asdict(task)
     del described["load"], described["quick_epochs"]
@@ -172,7 +185,7 @@ def _conditions(task, dataset):
     }
 
 
-def _describe(dataset):
+def _describe(dataset: Dataset) -> dict[str, Any]:
     """Say which data a data set holds: the sizes of its splits and a fingerprint of its labels."""
     splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
     labels = hashlib.sha256()

@@ -9,7 +9,7 @@ import numpy as np
 TINY = 1e-300
 
 
-def difficulty_correlation(confidence, open_ratio):
+def difficulty_correlation(confidence: np.ndarray, open_ratio: np.ndarray) -> float:
     """Correlate the difficulty of samples, 1 - confidence, with how much ran for them.
 
     Args:
@@ -30,7 +30,7 @@ def difficulty_correlation(confidence, open_ratio):
     return float(np.clip(np.corrcoef(difficulty, open_ratio)[0, 1], -1.0, 1.0).round(12))
 
 
-def mutual_information(choices, labels):
+def mutual_information(choices: np.ndarray, labels: np.ndarray) -> float:
     """Measure what each gate or expert tells about the label, in bits, averaged over them.
 
     Args:
@@ -51,7 +51,7 @@ def mutual_information(choices, labels):
     return float(np.mean(_bits(np.mean(choices, axis=0)) - given_class))
 
 
-def usage_entropy(choices):
+def usage_entropy(choices: np.ndarray) -> float:
     """Measure how evenly gates or experts are used: 1 if all alike, 0 if one does it all.
 
     Args:
@@ -71,7 +71,7 @@ def usage_entropy(choices):
     return float(-(share * np.log(share)).sum() / np.log(len(use)) + 0.0)
 
 
-def usage_variation(choices):
+def usage_variation(choices: np.ndarray) -> float:
     """Give the coefficient of variation of the use of gates or experts: 0 if all are used alike.
 
     Args:
@@ -88,7 +88,7 @@ def usage_variation(choices):
     return float(use.std() / use.mean()) if use.any() else 0.0
 
 
-def flip_rate(choices, choices_again):
+def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
     """Give the share of decisions that differ between two noisy copies of the same inputs.
 
     Args:
@@ -105,7 +105,7 @@ def flip_rate(choices, choices_again):
     return float(np.mean(np.asarray(choices) != np.asarray(choices_again)))
 
 
-def _bits(probability):
+def _bits(probability: np.ndarray) -> np.ndarray:
     """Give the entropy of a gate that is open with the given probability."""
     probability = np.asarray(probability, "float64")
     terms = [share * np.log2(np.maximum(share, TINY)) for share in (probability, 1.0 - probability)]

@@ -1,9 +1,11 @@
 """Results of several seeds in one line each, as a table for the terminal and for Markdown."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
 from keras_dynamicgate.experiments.families import place
 from keras_dynamicgate.utils.tables import make_table
@@ -53,7 +55,7 @@ MEASURED = (
 )
 
 
-def summarise(runs):
+def summarise(runs: Iterable[dict[str, Any]]) -> list[Line]:
     """Average the runs of each model and budget over their seeds.
 
     Args:
@@ -72,12 +74,12 @@ def summarise(runs):
     return [_line(model, target, group) for (model, target), group in ordered]
 
 
-def _order(model, target):
+def _order(model: str, target: float | None) -> tuple[bool, float, tuple[int, bool]]:
     """Put models without a budget first, then large budgets before small ones."""
     return target is not None, -(target or 0.0), place(model)
 
 
-def _line(model, target, runs):
+def _line(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> Line:
     _check_settings(model, target, runs)
     values = {name: np.array([run[name] for run in runs], "float64") for name in MEASURED}
     several = len(runs) > 1
@@ -94,7 +96,7 @@ def _line(model, target, runs):
     )
 
 
-def _check_settings(model, target, runs):
+def _check_settings(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> None:
     first = runs[0]
     for run in runs:
         if run["settings"] != first["settings"]:
@@ -107,7 +109,7 @@ def _check_settings(model, target, runs):
             )
 
 
-def cells(line):
+def cells(line: Line) -> tuple[str, ...]:
     """Give the cells of a line in the order of `HEADS`."""
     gates = line.mean["relative_macs"] - line.mean["relative_without_gates"]
     return (
@@ -122,18 +124,18 @@ def cells(line):
     )
 
 
-def markdown_table(summary):
+def markdown_table(summary: Sequence[Line]) -> str:
     """Lay out a summary as a Markdown table with a note on its numbers."""
     return f"{markdown(HEADS, [cells(line) for line in summary])}\n\n{note(summary)}"
 
 
-def markdown(heads, rows):
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows of text as a Markdown table."""
     rows = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def note(summary):
+def note(summary: Sequence[Line]) -> str:
     """Say what the numbers of a summary are."""
     seeds = sorted({line.seeds for line in summary})
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
@@ -150,7 +152,7 @@ def note(summary):
     return said
 
 
-def terminal_table(summary):
+def terminal_table(summary: Sequence[Line]) -> Table:
     """Lay out a summary as a table for the terminal, without the settings."""
     title = "Test split; MACs relative to the full dense network"
     rows = [cells(line)[:-1] for line in summary]
@@ -159,11 +161,11 @@ def terminal_table(summary):
     return table
 
 
-def percent(line, name="accuracy"):
+def percent(line: Line, name: str = "accuracy") -> str:
     """Give the mean of what was measured, and its spread over several seeds, in percent."""
     spread = f" ± {100 * line.deviation[name]:.2f}" if line.seeds > 1 else ""
     return f"{100 * line.mean[name]:.2f}{spread}"
 
 
-def _plain(value):
+def _plain(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

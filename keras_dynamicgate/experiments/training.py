@@ -2,15 +2,19 @@
 
 import dataclasses
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
+from keras_dynamicgate.datasets import Dataset, Split
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.measures import measure
 from keras_dynamicgate.experiments.networks import dense_macs
-from keras_dynamicgate.experiments.store import Run
+from keras_dynamicgate.experiments.store import Run, RunStore
+from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.pictures.figure import available, save
 from keras_dynamicgate.pictures.gates import plot_gates
@@ -30,14 +34,14 @@ class Trainer:
         drawn_seed: Integer, the seed with which the gates of the models are drawn.
     """
 
-    def __init__(self, task, dataset, store, drawn_seed):
+    def __init__(self, task: Task, dataset: Dataset, store: RunStore, drawn_seed: int) -> None:
         self.task = task
         self.dataset = dataset
         self.store = store
         self.drawn_seed = drawn_seed
         self.reference_macs = dense_macs(task, dataset, task.hidden)
 
-    def train(self, run, progress=()):
+    def train(self, run: Run, progress: Iterable[keras.callbacks.Callback] = ()) -> dict[str, Any]:
         """Train and measure one run.
 
         Args:
@@ -74,13 +78,13 @@ class Trainer:
         self.store.add(run, result)
         return result
 
-    def _summary(self, model):
+    def _summary(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         if not gated_layers(model):
             return []
         split = self.dataset.validation if len(self.dataset.validation) else self.dataset.train
         return [GateSummary(split[:SUMMARY_SAMPLES][0], verbose=0)]
 
-    def _teacher(self, seed):
+    def _teacher(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the teacher's logits for the training and the validation split."""
         run = Run(TEACHER, None, seed)
         if not self.store.teacher_path(run).exists():
@@ -88,7 +92,7 @@ class Trainer:
         logits = self.store.teacher(run)
         return logits["train"], logits["validation"]
 
-    def _keep(self, run, model):
+    def _keep(self, run: Run, model: keras.Model) -> None:
         """Keep what later runs and pictures need of a model."""
         if run.model == TEACHER:
             splits = {name: getattr(self.dataset, name) for name in ("train", "validation")}
@@ -99,7 +103,7 @@ class Trainer:
             figure = plot_gates(model, x, y, self.dataset.class_names)
             save(figure, self.store.folder / f"gates-{run}.png")
 
-    def _logits(self, model, split):
+    def _logits(self, model: keras.Model, split: Split) -> np.ndarray:
         if not len(split):
             # Keras cannot predict nothing.
             return np.zeros((0, self.dataset.num_classes), "float32")

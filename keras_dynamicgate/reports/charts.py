@@ -1,17 +1,22 @@
 """Pictures as SVG inside the page; colours come from its style sheet."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_dynamicgate.reports.markup import element
+from keras_dynamicgate.reports.markup import Markup, element
+
+Point = tuple[float, float]
 
 WIDTH = 360
 LEFT, RIGHT = 44, 348
 SERIES = 5
 
 
-def histogram(values, low, high, axis, summary, bins=10):
+def histogram(
+    values: np.ndarray, low: float, high: float, axis: str, summary: str, bins: int = 10
+) -> Markup:
     """Draw how many values lie in each of some intervals, with the numbers above the bars.
 
     Args:
@@ -42,7 +47,9 @@ def histogram(values, low, high, axis, summary, bins=10):
     return _picture(shapes, bottom + 24, summary)
 
 
-def scatter(groups, front, axes, summary):
+def scatter(
+    groups: Sequence[Sequence[Point]], front: Sequence[Point], axes: tuple[str, str], summary: str
+) -> Markup:
     """Draw points of several groups and a line of steps through some of them.
 
     Args:
@@ -56,7 +63,7 @@ def scatter(groups, front, axes, summary):
     y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
     top, bottom = 24, 220
 
-    def place(x, y):
+    def place(x: float, y: float) -> Point:
         across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return LEFT + across * (RIGHT - LEFT), bottom - up * (bottom - top)
@@ -75,7 +82,7 @@ def scatter(groups, front, axes, summary):
     return _picture(shapes, bottom + 42, summary)
 
 
-def legend(names):
+def legend(names: Iterable[str]) -> Markup:
     """Write which mark stands for which group of a scatter plot."""
     entries = []
     for number, name in enumerate(names):
@@ -84,7 +91,7 @@ def legend(names):
     return element("ul", *entries, class_="legend")
 
 
-def ticks(low, high):
+def ticks(low: float, high: float) -> list[float]:
     """Give four to eleven round numbers at equal distances that enclose two numbers."""
     span = (high - low) or max(abs(high), 1.0) / 10
     step = 10.0 ** math.floor(math.log10(span / 2))
@@ -93,21 +100,21 @@ def ticks(low, high):
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
 
 
-def _picture(shapes, height, summary):
+def _picture(shapes: Iterable[Markup], height: float, summary: str) -> Markup:
     box = f"0 0 {WIDTH} {height}"
     return element("svg", *shapes, viewBox=box, role="img", aria_label=summary)
 
 
-def _text(text, x, y, anchor="middle"):
+def _text(text: str, x: float, y: float, anchor: str = "middle") -> Markup:
     return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
-def _line(x1, y1, x2, y2, kind):
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     places = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
     return element("line", **{name: f"{at:.1f}" for name, at in places.items()}, class_=kind)
 
 
-def _steps(points):
+def _steps(points: Sequence[Point]) -> Markup:
     corners = [points[0]]
     for x, y in points[1:]:
         corners += [(x, corners[-1][1]), (x, y)]
@@ -115,7 +122,7 @@ def _steps(points):
     return element("polyline", points=text, class_="front")
 
 
-def _mark(group, x, y):
+def _mark(group: int, x: float, y: float) -> Markup:
     """Draw a point; groups differ in shape and in colour."""
     corners = (
         ((-5, -5), (5, -5), (5, 5), (-5, 5)),

@@ -1,8 +1,11 @@
 """The classes of samples: their labels and names, if the user gave them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from keras_dynamicgate.reports.measurements import Measurements
 
 
 class Classes:
@@ -20,7 +23,7 @@ class Classes:
         ValueError: If labels or names do not fit.
     """
 
-    def __init__(self, y, names, samples):
+    def __init__(self, y: Any, names: Sequence[str] | None, samples: int) -> None:
         self.labels: Any = None
         self._count = 0
         if y is not None:
@@ -33,24 +36,24 @@ class Classes:
             )
         self._names = [] if names is None else list(names)
 
-    def name(self, number):
+    def name(self, number: int) -> str:
         """Give the name of a class."""
         return str(self._names[number]) if number < len(self._names) else str(number)
 
-    def groups(self, samples):
+    def groups(self, samples: int) -> list[tuple[str, np.ndarray]]:
         """List names and boolean arrays that choose samples: all of them, then each class."""
         chosen = [self.labels == number for number in range(self._count)]
         everybody = ("all", np.ones(samples, bool))
         return [everybody, *((self.name(number), rows) for number, rows in enumerate(chosen))]
 
-    def accuracy(self, measured):
+    def accuracy(self, measured: Measurements) -> float | None:
         """Give the share of samples whose class `measured` says, `None` where nothing says it."""
         if self.labels is None or measured.predicted is None:
             return None
         return float(np.mean(measured.predicted == self.labels))
 
 
-def _labels(y, samples):
+def _labels(y: Any, samples: int) -> np.ndarray:
     labels = np.asarray(y)
     if labels.shape == (samples, 1):
         labels = labels[:, 0]

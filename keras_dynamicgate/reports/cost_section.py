@@ -1,11 +1,12 @@
 """The section on multiply-accumulates: the table of `count_macs`."""
 
-from keras_dynamicgate.reports.markup import element, heat, join, section, table
+from keras_dynamicgate.macs.report import LayerMacs, MacReport
+from keras_dynamicgate.reports.markup import Markup, element, heat, join, section, table
 
 HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "usage", "open ratio")
 
 
-def figures(report, accuracy):
+def figures(report: MacReport, accuracy: float | None) -> Markup:
     """Write the few numbers that matter most.
 
     Args:
@@ -30,7 +31,7 @@ def figures(report, accuracy):
     return element("dl", *pairs, class_="figures")
 
 
-def cost_section(report):
+def cost_section(report: MacReport) -> Markup:
     """Write the table of what each layer costs, with its notes."""
     rows = [_row(layer.name, layer, _relative(layer)) for layer in report.layers]
     total = _row("total", report, report.relative)
@@ -39,7 +40,7 @@ def cost_section(report):
     return section("cost", "What the model costs", content, join(*notes))
 
 
-def _row(name, counted, relative):
+def _row(name: str, counted: LayerMacs | MacReport, relative: float | None) -> tuple[str, ...]:
     """Write the row of a layer or, since both have the same numbers, of the whole report."""
     mark = "*" if counted.theoretical else ""
     return (
@@ -54,5 +55,5 @@ def _row(name, counted, relative):
     )
 
 
-def _relative(layer):
+def _relative(layer: LayerMacs) -> float | None:
     return (layer.executed + layer.gates) / layer.dense if layer.dense else None

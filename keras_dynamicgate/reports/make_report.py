@@ -1,6 +1,9 @@
 """`html_report`: measure a model and write what was found as a page."""
 
 import pathlib
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +21,15 @@ from keras_dynamicgate.reports.results import read_runs
 from keras_dynamicgate.reports.samples_section import samples_section
 
 
-def html_report(model, x, y=None, *, class_names=None, results=None, path) -> MacReport:
+def html_report(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    results: dict[str, Any] | None = None,
+    path: str | PathLike[str],
+) -> MacReport:
     """Write what the gates of a model do as a web page in one file.
 
     The page shows the MACs of each layer, usage and open ratio of each layer and class, how often

@@ -1,6 +1,8 @@
 """Writing HTML without forgetting to escape: text becomes markup only through `element`."""
 
 import html
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 VOID = ("meta", "img", "line", "rect", "circle", "polyline", "polygon", "path")
 
@@ -9,7 +11,7 @@ class Markup(str):
     """Text that is HTML already. Everything else is escaped where it enters a page."""
 
 
-def element(tag, *children, **attributes):
+def element(tag: str, *children: Any, **attributes: Any) -> Markup:
     """Write an element.
 
     Args:
@@ -35,16 +37,16 @@ def element(tag, *children, **attributes):
     return Markup(f"<{tag}{given}>{join(*children)}</{tag}>")
 
 
-def join(*children):
+def join(*children: Any) -> Markup:
     """Put markup and text, which is escaped, one after the other."""
     return Markup("".join(_escape(child) for child in children if child is not None))
 
 
-def _escape(child):
+def _escape(child: Any) -> str:
     return child if isinstance(child, Markup) else html.escape(str(child))
 
 
-def section(identifier, title, *children):
+def section(identifier: str, title: str, *children: Any) -> Markup:
     """Write a section of the page with its heading."""
     heading = element("h2", title, id=f"{identifier}-title")
     return element(
@@ -52,7 +54,12 @@ def section(identifier, title, *children):
     )
 
 
-def table(caption, heads, rows, foot=None):
+def table(
+    caption: str,
+    heads: Iterable[Any],
+    rows: Iterable[Sequence[Any]],
+    foot: Sequence[Any] | None = None,
+) -> Markup:
     """Write a table in a box of its own that scrolls, with the keyboard, too, where it is wide.
 
     Args:
@@ -69,17 +76,17 @@ def table(caption, heads, rows, foot=None):
     return element("div", content, class_="box", role="region", aria_label=caption, tabindex=0)
 
 
-def _row(cells):
+def _row(cells: Sequence[Any]) -> Markup:
     first, *others = cells
     head = element("th", first, scope="row")
     return element("tr", head, *map(_cell, others))
 
 
-def _cell(cell):
+def _cell(cell: Any) -> Markup:
     return cell if isinstance(cell, Markup) else element("td", cell)
 
 
-def heat(share, mark=""):
+def heat(share: float | None, mark: str = "") -> Markup:
     """Write a cell with a share as text on a colour for it, `None` for an empty one.
 
     Args:

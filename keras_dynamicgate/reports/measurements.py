@@ -1,13 +1,14 @@
 """One pass of a model over samples: what each of them opens, runs and is taken for."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.model_cost import model_cost
+from keras_dynamicgate.gating.record import GateRecord, record_batches
+from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
 
 
 @dataclasses.dataclass
@@ -47,7 +48,7 @@ class Measurements:
     confidence: np.ndarray | None = None
 
 
-def measure(model, x, batch_size=256):
+def measure(model: keras.Model, x: Any, batch_size: int = 256) -> Measurements:
     """Run a model on samples and listen in on its gates.
 
     Args:
@@ -86,7 +87,7 @@ def measure(model, x, batch_size=256):
     return measured
 
 
-def _batch(cost, record, samples):
+def _batch(cost: ModelCost, record: GateRecord, samples: int) -> dict[Any, np.ndarray]:
     """Give what one batch contributes, as a dict of arrays to join along their first axis."""
     masks, probabilities = record.masks(), record.probabilities()
     executed, of_gates = cost.per_sample(masks)
@@ -101,18 +102,18 @@ def _batch(cost, record, samples):
         found["open_ratio", name] = _for_each(mask.mean(axis=1), samples)
         found["usage", name] = _for_each(usage, samples)
         found["by_gate", name] = mask.mean(axis=0, keepdims=True) * samples
-    outputs = record.outputs
+    outputs: Any = record.outputs
     if not keras.tree.is_nested(outputs) and len(outputs.shape) == 2 and outputs.shape[1] > 1:
         found["outputs"] = ops.convert_to_numpy(ops.cast(outputs, "float32"))
     return found
 
 
-def _for_each(values, samples):
+def _for_each(values: np.ndarray, samples: int) -> np.ndarray:
     """Repeat what holds for all samples, which has one row, for each of them."""
     return np.broadcast_to(values, (samples, *values.shape[1:]))
 
 
-def _probabilities(outputs):
+def _probabilities(outputs: np.ndarray) -> np.ndarray:
     """Take outputs that are not probabilities for logits."""
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs

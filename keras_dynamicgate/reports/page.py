@@ -1,6 +1,7 @@
 """The page around the sections: head, headings, links and the meaning of the words."""
 
 import importlib.resources
+from collections.abc import Iterable
 
 from keras_dynamicgate.reports.markup import Markup, element, join
 
@@ -21,7 +22,7 @@ WORDS = {
 }
 
 
-def page(title, lead, sections):
+def page(title: str, lead: Markup, sections: dict[str, Markup]) -> Markup:
     """Write a page.
 
     Args:
@@ -52,12 +53,12 @@ def page(title, lead, sections):
     return join(Markup("<!doctype html>\n"), element("html", head, body, lang="en"), "\n")
 
 
-def _navigation(texts):
+def _navigation(texts: Iterable[str]) -> Markup:
     entries = (element("li", element("a", text, href=f"#{text.lower()}")) for text in texts)
     return element("nav", element("ul", *entries), aria_label="Sections")
 
 
-def _words():
+def _words() -> Markup:
     pairs = (join(element("dt", word), element("dd", text)) for word, text in WORDS.items())
     return element(
         "footer",

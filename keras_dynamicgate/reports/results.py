@@ -1,6 +1,7 @@
 """Results of a comparison: reading them, and the runs that no other run beats."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from keras_dynamicgate.utils import checks
@@ -26,7 +27,7 @@ class ResultRow:
     relative_macs: float
 
 
-def read_runs(results):
+def read_runs(results: Any) -> list[ResultRow]:
     """Read and check the content of a `results.json`.
 
     Args:
@@ -49,7 +50,7 @@ def read_runs(results):
     return [_row(number, run) for number, run in enumerate(runs)]
 
 
-def _row(number, run):
+def _row(number: int, run: Any) -> ResultRow:
     place = f"results['runs'][{number}]"
     if not isinstance(run, dict) or not isinstance(run.get("model"), str):
         raise ValueError(
@@ -64,6 +65,6 @@ def _row(number, run):
     return ResultRow(run["model"], target, accuracy, relative_macs)
 
 
-def best_runs(runs):
+def best_runs(runs: Iterable[ResultRow]) -> list[ResultRow]:
     """List the runs that no other run beats in accuracy and MACs, the cheapest first."""
     return pareto_front(runs, place=lambda run: (run.relative_macs, run.accuracy))
