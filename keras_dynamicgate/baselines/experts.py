@@ -33,7 +33,7 @@ class MixtureOfExperts(keras.layers.Layer):
         self.hidden_units = hidden_units
         self.units = units
         self.activation = keras.activations.get(activation)
-        # Rounded logits would send tokens to other experts, so this one is float32 always.
+        # Rounded logits would send tokens to other experts, so the router is always float32.
         self.router = keras.layers.Dense(
             num_experts, use_bias=False, dtype="float32", name="router"
         )
@@ -55,12 +55,12 @@ class MixtureOfExperts(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
 
     def run_experts(self, tokens: Any, weights: Any) -> Any:
-        """Run every expert on every token and add up what they say.
+        """Run every expert on every token and add up their weighted outputs.
 
         Args:
             tokens: Tensor of shape `(tokens, features)`.
-            weights: Tensor of shape `(tokens, experts)`, what each expert's output is multiplied
-                by.
+            weights: Tensor of shape `(tokens, experts)` by which each expert's output is
+                multiplied.
 
         Returns:
             Tensor of shape `(tokens, units)`.
@@ -68,7 +68,7 @@ class MixtureOfExperts(keras.layers.Layer):
         hidden = ops.einsum("tf,efh->teh", tokens, self.hidden_kernel)
         hidden = self.activation(ops.add(hidden, self.hidden_bias))
         weights = ops.cast(weights, hidden.dtype)
-        # The second layer is linear: weighted here, no tensor with the outputs of all is needed.
+        # The second layer is linear: weights applied before it save a tensor of all outputs.
         hidden = ops.multiply(hidden, ops.expand_dims(weights, -1))
         outputs = ops.einsum("teh,ehu->tu", hidden, self.output_kernel)
         return ops.add(outputs, ops.matmul(weights, self.output_bias))
@@ -112,12 +112,12 @@ def as_tokens(inputs: Any) -> Any:
 
 
 def as_positions(tokens: Any, inputs: Any) -> Any:
-    """Give the rows of `(tokens, features)` the positions of the tensor that they came from."""
+    """Put the rows of `(tokens, features)` back at their positions in the original tensor."""
     return ops.reshape(tokens, (*ops.shape(inputs)[:-1], tokens.shape[-1]))
 
 
 def _draw_each(shape: tuple[int, ...], dtype: str | None = None) -> Any:
-    """Draw the kernels one by one: in a stack, the experts would count as inputs of each."""
+    """Draw the kernels one by one: in a stack, the experts would count as input features."""
     experts, *kernel = shape
     draws = [keras.initializers.GlorotUniform()(tuple(kernel), dtype) for _ in range(experts)]
     return ops.stack(draws)

@@ -1,4 +1,4 @@
-"""A dense layer some of whose weights are not there: what the sparse baselines have in common."""
+"""A dense layer that keeps only some of its weights: what the sparse baselines share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +13,16 @@ from keras_dynamicgate.utils import checks
 
 
 class MaskedDense(keras.layers.Layer):
-    """Base class of the dense layers that keep a part of their weights; not for use by itself.
+    """Base class of dense layers that keep only some of their weights; not for use by itself.
 
     Which weights are kept is a non-trainable weight, so it is saved with the model, and a callback
     can change it while a compiled model trains.
 
     Attributes:
-        dense_gradient: Whether the weights that are not kept get their gradient, too. They then
-            move while the model trains, without any influence on it.
-        dense_kernel: Weight of shape `(features, units)`, the kernel with those that are not kept.
+        dense_gradient: Whether the weights that are not kept get their gradient as well. They then
+            change while the model trains, without any effect on its outputs.
+        dense_kernel: Weight of shape `(features, units)`, the kernel with the weights that are not
+            kept.
         kept: Boolean weight of shape `(features, units)`, which weights are kept.
     """
 
@@ -98,11 +99,11 @@ class MaskedDense(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def draw_kept(self, shape: tuple[int, ...], dtype: str = "bool") -> Any:
-        """Give which weights a new layer keeps: all."""
+        """Choose which weights a new layer keeps: all of them."""
         return ops.ones(shape, dtype)
 
     def keep(self, kept: np.ndarray) -> None:
-        """Set which weights are kept. Those that are new begin at 0.
+        """Set which weights are kept. Newly kept weights begin at 0.
 
         Args:
             kept: Boolean array of shape `(features, units)`.
@@ -119,7 +120,7 @@ class MaskedDense(keras.layers.Layer):
         return dense
 
     def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:
-        """State for the MAC count what one sample costs: the weights that are kept."""
+        """Tell the MAC count what one sample costs: the weights that are kept."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
         product = Product(macs, inputs.open, kept=self.kept)

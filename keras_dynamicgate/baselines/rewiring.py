@@ -1,4 +1,4 @@
-"""What callbacks that change which weights a model keeps have in common."""
+"""What the callbacks share that change which weights a model keeps."""
 
 import bisect
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from keras_dynamicgate.utils import checks
 
 
 class Rewiring(keras.callbacks.Callback):
-    """Base class of callbacks that change at certain steps which weights are kept.
+    """Base class of callbacks that change, at certain steps, which weights are kept.
 
     Args:
         interval: Positive integer, the training steps from one change to the next.
@@ -39,7 +39,7 @@ class Rewiring(keras.callbacks.Callback):
             )
         if not self.params["steps"]:
             raise ValueError(
-                f"`{name}` has to know how long the training is. Give `fit` `steps_per_epoch`. "
+                f"`{name}` must know how long the training is. Pass `steps_per_epoch` to `fit`. "
                 "Received: data of unknown length"
             )
         self._changes = self.changes(self.params["steps"] * self.params["epochs"])
@@ -57,7 +57,7 @@ class Rewiring(keras.callbacks.Callback):
             self.rewire(self._step)
 
     def changes(self, total_steps: int) -> Sequence[int]:
-        """Give the steps after which weights are rewired.
+        """List the steps after which weights are rewired.
 
         Args:
             total_steps: Integer, the steps of the whole training.
@@ -75,12 +75,12 @@ class Rewiring(keras.callbacks.Callback):
         raise NotImplementedError
 
     def layers(self) -> list[Any]:
-        """List the layers to work on, those inside other layers included."""
+        """List the layers to work on, including those inside other layers."""
         layers = graph.all_layers(self.model)
         return [layer for layer in layers if isinstance(layer, self.layer_type)]
 
     def momentum(self, layer: MaskedDense) -> keras.Variable | None:
-        """Give the optimizer's momentum of a layer's kernel, or `None` if it has none."""
+        """Return the optimizer's momentum of a layer's kernel, or `None` if it has none."""
         trainable = [id(variable) for variable in self.model.trainable_variables]
         momentums = [v for v in self.model.optimizer.variables if v.name.endswith("_momentum")]
         if id(layer.dense_kernel) not in trainable or len(momentums) != len(trainable):
@@ -98,7 +98,7 @@ class Rewiring(keras.callbacks.Callback):
 
 
 def magnitudes(tensor: Any, where: np.ndarray) -> np.ndarray:
-    """Give absolute values as a float32 array, and -1, less than any of them, elsewhere."""
+    """Return absolute values as a float32 array, with -1, less than any of them, elsewhere."""
     values = ops.convert_to_numpy(ops.cast(tensor, "float32"))
     return np.where(where, np.abs(values), np.float32(-1.0))
 

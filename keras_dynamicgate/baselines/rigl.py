@@ -13,18 +13,18 @@ from keras_dynamicgate.baselines.rewiring import Rewiring, largest, magnitudes, 
 from keras_dynamicgate.baselines.spreading import kept_counts, random_choice
 from keras_dynamicgate.utils import checks
 
-# Those whose momentum is a running mean of the gradient, up to a factor.
+# Optimizers whose momentum is a running mean of the gradient, up to a factor.
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "Nadam", "Lamb", "Lion")
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 class RigLDense(MaskedDense):
-    """A sparse `keras.layers.Dense`, whose weights the callback `RigLUpdate` puts elsewhere.
+    """A sparse `keras.layers.Dense` whose weights the callback `RigLUpdate` moves.
 
-    From the start it keeps random weights of its kernel, a constant number of them. A weight that
-    is not kept is 0 in the output, exactly. Its gradient still reaches the optimizer, whose running
-    mean then tells which weight would help most. Which weights are kept is saved with the model,
-    and so is `rewired`, whether a `RigLUpdate` has trained the layer.
+    From the start it keeps a constant number of the weights of its kernel, chosen at random. A
+    weight that is not kept is exactly 0 in the output. Its gradient still reaches the optimizer,
+    whose running mean then tells which weight would help most. Which weights are kept is saved with
+    the model, and so is `rewired`: whether a `RigLUpdate` has trained the layer.
 
     The gradients of weights that are not kept count in the norm that an optimizer with `clipnorm`
     or `global_clipnorm` clips.
@@ -35,7 +35,7 @@ class RigLDense(MaskedDense):
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
-        kernel_regularizer: Regularizer of the kernel, of those weights that are kept.
+        kernel_regularizer: Regularizer of the kernel; it acts on the weights that are kept.
         bias_regularizer: Regularizer of the bias.
         activity_regularizer: Regularizer of the output.
         kernel_constraint: Must be `None`.
@@ -80,7 +80,7 @@ class RigLDense(MaskedDense):
         super().__init__(units, *dense_arguments, **kwargs)
         checks.number("sparsity", sparsity, "from 0 and below 1", lambda s: 0 <= s < 1)
         if self.kernel_constraint is not None:
-            # Constraints run in the optimizer, which does not know what is kept.
+            # Constraints run in the optimizer, which does not know which weights are kept.
             raise ValueError(
                 "Argument `kernel_constraint` must be `None`: weights that are not kept would "
                 f"count in it. Received: kernel_constraint={self.kernel_constraint!r}"
@@ -96,13 +96,13 @@ class RigLDense(MaskedDense):
     def load_own_variables(self, store: Any) -> None:
         last = str(len(self.weights) - 1)
         if self.built and last not in store:
-            # Files of before `rewired` was there, the last weight, do not say whether a
-            # `RigLUpdate` has trained the layer. As if it had, the weights that it keeps stay.
+            # Files older than `rewired`, the last weight, do not say whether a `RigLUpdate` has
+            # trained the layer. They load as if one had, so that the same weights are kept.
             store = {**{key: store[key] for key in store.keys()}, last: True}  # noqa: SIM118
         super().load_own_variables(store)
 
     def draw_kept(self, shape: tuple[int, ...], dtype: str = "bool") -> Any:
-        """Give which weights a new layer keeps: random ones."""
+        """Choose which weights a new layer keeps, at random."""
         count = kept_counts([shape], [self.sparsity], "uniform")[0]
         return ops.cast(random_choice(shape, count), dtype)
 
@@ -111,18 +111,18 @@ class RigLDense(MaskedDense):
 
 
 class RigLUpdate(Rewiring):
-    """Looks for better places for the weights of the `RigLDense` layers while a model trains.
+    """Look for better places for the weights of the `RigLDense` layers while a model trains.
 
-    At every `interval` the smallest weights of each layer are dropped, and as many are added, at
-    0, where the dense gradient is largest: the optimizer's running mean of it. The share that is
-    exchanged falls along a cosine.
+    Every `interval` steps the smallest weights of each layer are dropped and as many new ones,
+    beginning at 0, are added where the optimizer's running mean of the dense gradient is largest.
+    The share that is exchanged falls along a cosine.
 
     Args:
-        distribution: How the weights that all layers keep together are spread over them:
+        distribution: How the weights that all layers together keep are spread over them:
             `"erk"` (Erdos-Renyi-Kernel: in proportion to inputs plus outputs, so that small layers
             keep a larger share) or `"uniform"` (each layer keeps what its own `sparsity` says).
-            It holds for the layers that are trained for the first time; those that a `RigLUpdate`
-            trained before, and frozen ones, keep what they have. Defaults to `"erk"`.
+            It applies to layers that are trained for the first time; layers that a `RigLUpdate`
+            trained before, and frozen ones, keep the weights that they have. Defaults to `"erk"`.
         interval: Positive integer, the steps from one exchange to the next. Defaults to 100.
         drop_fraction: Float between 0 and 1, the share of the kept weights that is exchanged at
             the start. Defaults to 0.3.
@@ -176,7 +176,7 @@ class RigLUpdate(Rewiring):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         require_running_mean(self.model.optimizer)
-        # What a layer has learned lies in the weights that it keeps.
+        # What a layer has learned also lies in which weights it keeps.
         layers = [layer for layer in self.layers() if layer.trainable and not _is_rewired(layer)]
         shapes = [tuple(layer.kept.shape) for layer in layers]
         sparsities = [layer.sparsity for layer in layers]
@@ -211,7 +211,7 @@ class RigLUpdate(Rewiring):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         for layer in self.layers():
             if layer.trainable:
-                # Their gradients have moved the weights that are not kept.
+                # Their gradients have changed the weights that are not kept.
                 layer.keep(ops.convert_to_numpy(layer.kept))
 
 

@@ -29,11 +29,11 @@ def choose_experts(logits: Any, top_k: int) -> tuple[Any, Any]:
 
 
 def within_capacity(chosen: Any, capacity_factor: float) -> Any:
-    """Tell which choices their experts have room for: first choices first, then token by token.
+    """Mark the choices that their experts have room for: first choices first, then by token.
 
     Args:
         chosen: Tensor of zeros and ones of shape `(tokens, top_k, experts)`.
-        capacity_factor: Float, the room of an expert as a multiple of its equal share of the
+        capacity_factor: Float, the room of an expert as a multiple of an equal share of the
             choices; the room is rounded up.
 
     Returns:
@@ -51,7 +51,7 @@ def within_capacity(chosen: Any, capacity_factor: float) -> Any:
 
 
 def balance_loss(logits: Any, chosen: Any) -> Any:
-    """Give the load-balancing loss: 1 where the experts are equally busy, more for favourites.
+    """Return the load-balancing loss: 1 if the experts are equally busy, more if some are favoured.
 
     Args:
         logits: Float tensor of shape `(tokens, experts)`.
@@ -71,7 +71,7 @@ def balance_loss(logits: Any, chosen: Any) -> Any:
 
 
 def z_loss(logits: Any) -> Any:
-    """Give the router z-loss, which keeps logits small: the mean of `logsumexp(logits) ** 2`.
+    """Return the router z-loss, which keeps logits small: the mean of `logsumexp(logits) ** 2`.
 
     Args:
         logits: Float tensor of shape `(tokens, experts)`.

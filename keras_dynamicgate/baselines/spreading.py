@@ -1,4 +1,4 @@
-"""How many weights each layer of a sparse network keeps, and which at the start."""
+"""How many weights each layer of a sparse network keeps, and which ones at the start."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from keras_dynamicgate.baselines.rewiring import largest
 def kept_counts(
     shapes: Sequence[tuple[int, ...]], sparsities: Sequence[float], distribution: str
 ) -> list[int]:
-    """Say how many weights each layer keeps.
+    """Count the weights that each layer keeps.
 
     Args:
         shapes: List of the kernels' shapes, `(features, units)`.
@@ -31,7 +31,7 @@ def kept_counts(
 
 
 def _spread(total: float, sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Spread weights over layers in proportion to `shares`, to none more than it has room for."""
+    """Spread weights over layers in proportion to `shares`, up to what each has room for."""
     full = np.zeros(len(sizes), bool)
     while not full.all():
         rest = (total - sizes[full].sum()) / shares[~full].sum()
@@ -43,6 +43,6 @@ def _spread(total: float, sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def random_choice(shape: tuple[int, ...], count: int) -> np.ndarray:
-    """Mark `count` random weights, those that `keras.utils.set_random_seed` fixes."""
+    """Mark `count` random weights; `keras.utils.set_random_seed` makes the choice repeatable."""
     scores = keras.initializers.RandomUniform(0.0, 1.0)(shape)
     return largest(ops.convert_to_numpy(scores), count)

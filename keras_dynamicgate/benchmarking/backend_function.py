@@ -1,4 +1,4 @@
-"""Keras models as plain functions, without what `predict` does besides running them."""
+"""Keras models as plain functions, without the overhead of `predict`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,15 @@ from keras import ops
 def runner(model: keras.Model) -> Callable[[Any], Any]:
     """Make a function that runs a model as its backend runs it fastest.
 
-    That is a compiled function on TensorFlow and JAX, which trace it for each new shape; PyTorch
-    runs eagerly, as in Keras. JAX's function keeps the weights that the model has now.
+    On TensorFlow and JAX that is a compiled function, traced for each new shape; PyTorch runs
+    eagerly, as in Keras. JAX's function keeps the weights that the model has now.
 
     Args:
         model: A built Keras model.
 
     Returns:
-        A function of a batch, an array or tensor, that gives the outputs as NumPy arrays. These
-        are computed when it returns, also on a GPU.
+        A function of a batch, an array or tensor, that returns the outputs as NumPy arrays. They
+        are complete when it returns, also on a GPU.
 
     Examples:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
@@ -39,7 +39,7 @@ def _tensorflow(model: keras.Model) -> Callable[[Any], Any]:
         x = tf.convert_to_tensor(x)
         key = (tuple(x.shape), x.dtype)
         if key not in traced:
-            # By hand, since TensorFlow warns where calls of several shapes are traced one by one.
+            # Traced by hand, because TensorFlow warns if calls trace several shapes one by one.
             traced[key] = function.get_concrete_function(tf.TensorSpec(*key))
         return traced[key](x)
 

@@ -1,4 +1,4 @@
-"""The network that a gated model is measured against: itself without gates."""
+"""The network that a gated model is compared with: itself without gates."""
 
 import keras
 
@@ -10,7 +10,7 @@ def dense_reference(model: keras.Model) -> keras.Model:
     """Copy a model without its gates: the same network with every gate open.
 
     Args:
-        model: A built Sequential or Functional model; models inside it are copied, too.
+        model: A built Sequential or Functional model; models inside it are copied as well.
 
     Returns:
         A Keras model with the same weights whose gated layers have `gate=None`.

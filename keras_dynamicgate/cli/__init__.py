@@ -16,10 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: List of strings. Defaults to `None`: those that the process was started with.
+        arguments: List of strings. Defaults to `None`: the arguments of the process.
 
     Returns:
-        Integer, the exit code: 0, or 2 where a file or an argument cannot be used.
+        Integer, the exit code: 0, or 2 if a file or an argument cannot be used.
 
     Examples:
         >>> main(["macs", "model.keras", "--data", "x.npy"])  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Arguments that several commands have, so that their names and words are the same in all."""
+"""Arguments that several commands share, so that their names and words are the same in all."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ def add_command(
     """Add a command that takes a model.
 
     Args:
-        commands: What `ArgumentParser.add_subparsers` gave.
+        commands: The result of `ArgumentParser.add_subparsers`.
         name: The name of the command.
         run: Function that takes the parsed options and runs the command.
         text: What the command does, for the help.
@@ -43,7 +43,7 @@ def add_data(
 
 
 def add_output(command: argparse.ArgumentParser, option: str, metavar: str, text: str) -> None:
-    """Add the option that names the file to write, and the one that allows to replace it."""
+    """Add the option that names the file to write, and the one that allows replacing it."""
     command.add_argument(option, required=True, metavar=metavar, help=text)
     command.add_argument("--force", action="store_true", help="replace the file if it exists")
 
@@ -61,7 +61,7 @@ def print_report(report: Any, options: argparse.Namespace, **files: str) -> None
     Args:
         report: An object with `to_dict` whose string is a table.
         options: The parsed options.
-        **files: Files that the command wrote, by their key in the JSON.
+        **files: Names of the files that the command wrote, by their key in the JSON.
     """
     if options.json:
         print(json.dumps({**report.to_dict(), **files}, indent=2))

@@ -1,4 +1,4 @@
-"""`keras-dynamicgate benchmark`: what a saved model saves in milliseconds."""
+"""`keras-dynamicgate benchmark`: how many milliseconds the gates of a saved model save."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""`keras-dynamicgate compact`: a smaller file for the same outputs."""
+"""`keras-dynamicgate compact`: a smaller model with the same outputs."""
 
 import argparse
 
@@ -20,8 +20,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     add_output(command, "--out", "small.keras", "the smaller model")
     add_data(
         command,
-        "inputs to judge input-dependent gates by: what they never open is removed, too "
-        "(default: only what static gates close)",
+        "inputs to judge input-dependent gates by: what they never open is removed as well "
+        "(default: remove only what static gates close)",
     )
 
 

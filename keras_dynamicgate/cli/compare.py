@@ -1,4 +1,4 @@
-"""`keras-dynamicgate compare`: gated models beside the networks that one would pick instead."""
+"""`keras-dynamicgate compare`: gated models beside the networks that a user would pick instead."""
 
 import argparse
 import json
@@ -14,7 +14,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("compare", help=text, description=f"{text.capitalize()}.")
     command.add_argument("task", choices=tuple(TASKS), help="the data set")
     add_options(command)
-    command.add_argument("--json", action="store_true", help="print the results of all runs, too")
+    command.add_argument(
+        "--json", action="store_true", help="print the results of all runs as well"
+    )
     command.set_defaults(run=run)
 
 

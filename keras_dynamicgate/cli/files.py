@@ -1,4 +1,4 @@
-"""Reading what the user names and checking where output goes, with errors that name the file."""
+"""Reading and checking the files that the user names, with errors that name the file."""
 
 import json
 import os
@@ -52,22 +52,22 @@ def load_model(path: str) -> keras.Model:
 def load_model_for_one_array(path: str) -> keras.Model:
     """Read a Keras model and check that it takes what an `.npy` file can hold."""
     model = load_model(path)
-    # A subclassed model has no such list; what it takes shows when it runs.
+    # A subclassed model has no such list; whether the array fits shows when it runs.
     inputs = getattr(model, "inputs", None) or [None]
     if len(inputs) > 1:
         raise WrongInput(
-            f"the model {path!r} takes {len(inputs)} inputs and `--data` gives one; use the "
-            "functions of `keras_dynamicgate` in Python for it"
+            f"the model {path!r} takes {len(inputs)} inputs and `--data` gives one; for such a "
+            "model use the functions of `keras_dynamicgate` in Python"
         )
     return model
 
 
 def check_output(path: str, suffix: str, force: bool) -> None:
-    """Check a file to write before the work begins, rather than lose the work.
+    """Check a file to write before the work begins, so that no work is lost.
 
     Args:
         path: The name of the file.
-        suffix: What the name has to end with.
+        suffix: The end that the name must have.
         force: Boolean, whether the file may exist.
     """
     file = pathlib.Path(path)

@@ -1,4 +1,4 @@
-"""`keras-dynamicgate macs`: what a saved model costs."""
+"""`keras-dynamicgate macs`: the cost of a saved model."""
 
 import argparse
 
@@ -13,7 +13,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command = add_command(
         commands, "macs", run, "count the multiply-accumulates of a model, layer by layer"
     )
-    add_data(command, "inputs to average masks over (default: as in the last training batch)")
+    add_data(command, "inputs to average masks over (default: masks as in the last training batch)")
 
 
 def run(options: argparse.Namespace) -> None:

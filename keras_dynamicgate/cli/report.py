@@ -1,4 +1,4 @@
-"""`keras-dynamicgate report`: what the gates of a saved model do, as a web page in one file."""
+"""`keras-dynamicgate report`: a web page, in one file, on what the gates of a saved model do."""
 
 import argparse
 

@@ -10,7 +10,7 @@ from keras_dynamicgate.layers.gated_layer import gated_layers
 
 
 def choices_of(model: keras.Model, x: np.ndarray, batch_size: int = 512) -> np.ndarray | None:
-    """Collect what input-dependent gates and experts choose.
+    """Collect the choices of input-dependent gates and experts.
 
     Args:
         model: A Keras model.

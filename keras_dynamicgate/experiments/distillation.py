@@ -1,4 +1,4 @@
-"""Distillation: training towards what a larger network answers as well as towards the labels."""
+"""Distillation: training towards the answers of a larger network as well as towards the labels."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from keras_dynamicgate.datasets import Split
 class DistillationLoss(keras.losses.Loss):
     """Cross-entropy with the labels and, softened by a temperature, with a teacher's answers.
 
-    `(1 - weight) * cross_entropy(label) + weight * temperature**2 * cross_entropy(teacher)`, the
-    second with both sides' logits divided by the temperature.
+    `(1 - weight) * cross_entropy(label) + weight * temperature**2 * cross_entropy(teacher)`, where
+    the second divides the logits of both by the temperature.
 
     Args:
         weight: Float from 0 to 1, the share of the teacher. Defaults to 0.5.

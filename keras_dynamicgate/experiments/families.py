@@ -1,4 +1,4 @@
-"""The families of models that are compared: how each spends a budget of relative MACs."""
+"""The families of models to compare: how each spends a budget of relative MACs."""
 
 import dataclasses
 import math
@@ -35,8 +35,8 @@ class Contender:
 
     Attributes:
         model: The Keras model.
-        callbacks: What it needs while it is trained.
-        settings: Dict with what was chosen for this family and budget, for the tables.
+        callbacks: List of the callbacks that its training needs.
+        settings: Dict of the choices made for this family and budget, for the tables.
     """
 
     model: keras.Model
@@ -49,7 +49,7 @@ class Family:
     """A way to build models.
 
     Attributes:
-        build: Function `build(task, dataset, target)` that gives a `Contender`.
+        build: Function `build(task, dataset, target)` that returns a `Contender`.
         budgeted: Whether it has a model for each target; otherwise there is one model.
     """
 
@@ -98,7 +98,7 @@ def _dynamic(task: Task, dataset: Dataset, target: float) -> Contender:
 
 
 def _dynamic_rigl(task: Task, dataset: Dataset, target: float) -> Contender:
-    # Half of the saving, in factors, by sparse weights and half by gates.
+    # Sparse weights and gates save the same factor each.
     sparsity = 1.0 - math.sqrt(target)
 
     def layer(units: int, name: str) -> keras.layers.Layer:
@@ -149,7 +149,7 @@ def _interval(task: Task, dataset: Dataset) -> int:
 
 
 def _sparsity(task: Task, dataset: Dataset, target: float) -> float:
-    """Give the share of the hidden layers' weights to leave out; the head stays dense."""
+    """Return the share of the hidden layers' weights to leave out; the head stays dense."""
     total = dense_macs(task, dataset, task.hidden)
     head = task.hidden[-1] * dataset.num_classes
     return 1.0 - (target * total - head) / (total - head)
@@ -176,9 +176,9 @@ def _mixture(
     mixture: Callable[[int, int, int], keras.layers.Layer],
     running: int,
 ) -> Contender:
-    """Put experts in the place of the first two layers; `running` of them run for a sample.
+    """Put experts in place of the first two layers; `running` of them run for each sample.
 
-    The widths are chosen so that what runs, the router included, costs the target.
+    The widths are chosen so that what runs, including the router, costs the target.
     """
     budget = target * dense_macs(task, dataset, task.hidden)
     features = feature_count(dataset)
@@ -207,7 +207,7 @@ def _dense_layer(units: int, name: str) -> keras.layers.Layer:
 
 
 def _closest(macs_of: Callable[[float], float], macs: float, steps: int = 40) -> float:
-    """Find by bisection the factor from 0 to 1 at which a network costs as close to `macs`."""
+    """Find, by bisection, the factor from 0 to 1 at which a network costs closest to `macs`."""
     low, high = 0.0, 1.0
     for _ in range(steps):
         middle = (low + high) / 2
@@ -236,6 +236,6 @@ def split_name(name: str) -> tuple[str, bool]:
 
 
 def place(name: str) -> tuple[int, bool]:
-    """Give what models are sorted by: families as listed, each before its distilled one."""
+    """Return the key that sorts models: families as listed, each before its distilled form."""
     family, distilled = split_name(name)
     return list(FAMILIES).index(family), distilled

@@ -1,4 +1,4 @@
-"""Pictures of a comparison: accuracy against cost, and gates over the training."""
+"""Pictures of a comparison: accuracy against cost, and gates over the epochs."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -61,8 +61,8 @@ def plot_usage(runs: Sequence[dict[str, Any]]) -> "Figure":
     """Draw usage, open ratio and relative MACs over the epochs of the gated runs.
 
     Args:
-        runs: List of dicts as `compare` returns them, with a gated run among them. Of those that
-            differ in their seed alone, the one with the smallest seed is drawn.
+        runs: List of dicts as `compare` returns them, at least one of a gated model. Of runs that
+            differ only in their seed, the one with the smallest seed is drawn.
 
     Returns:
         A matplotlib `Figure`.
@@ -94,7 +94,7 @@ def gated_runs(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         runs: List of dicts as `compare` returns them.
 
     Returns:
-        List of those of the dicts that tell how the gates were used.
+        List of the dicts that record how the gates were used.
     """
     chosen: dict = {}
     for run in sorted(runs, key=lambda run: (run["model"], -(run["target"] or 0.0), run["seed"])):
@@ -104,6 +104,6 @@ def gated_runs(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _by_value(runs: Sequence[dict[str, Any]], key: str, looks: Iterable[Any]) -> dict[Any, Any]:
-    """Give each value of a key one of the looks, in turn."""
+    """Assign one of the looks to each value of a key, in turn."""
     values = dict.fromkeys(run[key] for run in runs)
     return dict(zip(values, itertools.cycle(looks), strict=False))

@@ -1,4 +1,4 @@
-"""What is measured on a trained model."""
+"""Measurements of a trained model."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[s
     """Measure a trained classifier on the test split, with hard masks.
 
     Args:
-        model: A Keras model that gives logits of shape `(batch, classes)`.
+        model: A Keras model that returns logits of shape `(batch, classes)`.
         dataset: The `Dataset`.
         reference_macs: Integer, the multiply-accumulates of the full dense network.
 
@@ -51,7 +51,7 @@ def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[s
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float:
-    """Average the F1 score over the classes, each class counting alike.
+    """Average the F1 score over the classes, with the same weight for each.
 
     Args:
         labels: Integer array of shape `(samples,)`.
@@ -95,7 +95,7 @@ def _signatures(
 
 
 def _open_features(model: keras.Model, dataset: Dataset) -> list[str] | None:
-    """Name the inputs that static gates leave open, where they have names and are not many."""
+    """Name the inputs that static gates leave open, if they have names and are few."""
     if dataset.feature_names is None:
         return None
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""What a comparison leaves in its folder: results as JSON and CSV, a table and pictures."""
+"""What a comparison writes to its folder: results as JSON and CSV, a table and pictures."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ COLUMNS = (
 def write_results(store: RunStore) -> list[dict[str, Any]]:
     """Write the results of all finished runs as JSON and CSV, and their means as a table.
 
-    Each file is replaced at once, so processes that share a folder can do it at any time.
+    Each file is replaced in one step, so processes that share a folder may do this at any time.
 
     Args:
         store: The `RunStore`.
@@ -47,7 +47,7 @@ def write_results(store: RunStore) -> list[dict[str, Any]]:
         List of dicts, the results of the runs.
 
     Raises:
-        ValueError: If runs that differ in their seed alone have different settings.
+        ValueError: If runs that differ only in their seed have different settings.
     """
     runs = store.results()
     with written_at_once(store.folder / "results.json") as part:
@@ -80,7 +80,7 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     console = Console()
     console.print(terminal_table(summary), note(summary), highlight=False)
     files = [path.name for path in store.folder.iterdir() if path.is_file()]
-    # Those that begin with a dot are being written by another process.
+    # Files whose names begin with a dot are being written by another process.
     written = sorted(name for name in files if not name.startswith("."))
     console.print(f"Written to {store.folder}: {', '.join(written)}", highlight=False)
     return runs
@@ -92,7 +92,7 @@ def _write_picture(figure: "Figure", path: pathlib.Path) -> None:
 
 
 def _as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-    """Give conditions and results as JSON with one run on each line."""
+    """Return conditions and results as JSON, with one run on each line."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     head = json.dumps(conditions, indent=1).removesuffix("\n}")
     return f'{head},\n "runs": [\n{lines}\n]}}\n'

@@ -1,6 +1,6 @@
-"""Data sets as the comparisons train on them: with changed copies, or with smaller images.
+"""Data sets as comparisons train on them: with changed copies, or with smaller images.
 
-Nothing is drawn at random, so all models see the same samples in the same order.
+Nothing here is random, so all models see the same samples in the same order.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ DECODED_AT_ONCE = 500
 
 
 class Copies:
-    """Samples followed by changed copies of all of them, made when asked for.
+    """Samples followed by changed copies of all of them, which are made when they are read.
 
     Args:
-        samples: Array-like of shape `(samples, ...)`; it is indexed only.
+        samples: Array-like of shape `(samples, ...)`; it is only indexed.
         changes: List of functions that turn a batch of samples into a changed batch.
     """
 
@@ -78,8 +78,8 @@ def with_shifted_clips(dataset: Dataset, frames: Sequence[int]) -> Dataset:
 
     Args:
         dataset: A `keras_dynamicgate.datasets.Dataset` of features `(samples, frames, bands)`.
-        frames: Integers, how many frames later each copy begins. The first or the last frame fills
-            the gap.
+        frames: Integers, how many frames later each copy begins; negative ones begin earlier. The
+            first or the last frame fills the gap.
 
     Returns:
         A `Dataset` with the same validation and test splits.

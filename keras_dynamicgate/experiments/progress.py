@@ -1,4 +1,4 @@
-"""Progress of a comparison: one bar for all runs, one for the epochs of the run at hand."""
+"""Progress of a comparison: one bar for all runs, one for the epochs of the current run."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from keras_dynamicgate.experiments.store import Run
 
 @contextlib.contextmanager
 def progress_of(missing: int, finished: int, epochs: int) -> Iterator["ComparisonProgress"]:
-    """Show progress while runs are made.
+    """Show progress while models are trained.
 
     Args:
-        missing: Integer, the number of runs to make.
-        finished: Integer, the number of runs that had been made before.
+        missing: Integer, the number of runs still to do.
+        finished: Integer, the number of runs that are done already.
         epochs: Integer, the epochs of a run.
 
     Yields:
@@ -43,12 +43,12 @@ class ComparisonProgress:
         self.one_run = bars.add_task("", total=epochs)
 
     def start(self, run: Run) -> keras.callbacks.Callback:
-        """Begin the bar of a run and give the callback that moves it."""
+        """Start the bar of a run and return the callback that advances it."""
         self.bars.reset(self.one_run, description=str(run))
         return _EpochBar(self.bars, self.one_run)
 
     def finish(self, run: Run, result: dict[str, Any]) -> None:
-        """Count a run as finished and say what came out."""
+        """Count a run as finished and print its results."""
         self.bars.advance(self.all_runs)
         self.bars.console.print(
             f"{str(run):32} accuracy {result['accuracy']:.2%}  "

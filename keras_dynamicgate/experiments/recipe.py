@@ -1,4 +1,4 @@
-"""One good training recipe for every model that is compared."""
+"""One training recipe for all models of a comparison."""
 
 import dataclasses
 import math
@@ -15,12 +15,12 @@ from keras_dynamicgate.experiments.distillation import DistillationLoss, TaughtS
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises along a cosine and falls along another to almost nothing.
+    """A learning rate that rises along a cosine, then falls along another to almost 0.
 
     Args:
-        peak: Float, the largest learning rate; the first is a 25th of it.
+        peak: Float, the largest learning rate; the first is 1/25 of it.
         steps: Integer, the number of steps of the training.
-        rise: Float, the share of the steps in which it rises. Defaults to 0.3.
+        rise: Float, the share of the steps during which the rate rises. Defaults to 0.3.
 
     Examples:
         >>> schedule = keras_dynamicgate.experiments.OneCycle(peak=0.01, steps=100)
@@ -56,7 +56,7 @@ def _cosine(progress: Any) -> Any:
 class Recipe:
     """How a model is trained: AdamW with a one-cycle learning rate.
 
-    Weight decay acts on all kernels, those of gate networks too, and not on biases or static gates.
+    Weight decay acts on all kernels, also of gate networks, but not on biases or static gates.
 
     Attributes:
         epochs: Number of passes over the training split.
@@ -93,12 +93,12 @@ class Recipe:
         """Train a classifier on a data set.
 
         Args:
-            model: A built Keras model that gives logits of shape `(batch, classes)`.
+            model: A built Keras model that returns logits of shape `(batch, classes)`.
             dataset: A `keras_dynamicgate.datasets.Dataset`.
             callbacks: Callbacks for `fit`.
             seed: Integer that fixes the order of the samples. Defaults to 0.
-            teacher: Logits of a teacher for the training and for the validation split, both of
-                shape `(samples, classes)`. Defaults to `None`: the labels alone.
+            teacher: Logits of a teacher for the training and the validation split, both of shape
+                `(samples, classes)`. Defaults to `None`: train towards the labels only.
             verbose: As in `fit`.
 
         Returns:

@@ -1,7 +1,7 @@
 """Signs of conditional computation: does a model really decide by the input, and how firmly?
 
-All functions take arrays, so they serve gates and experts alike: `choices` has one column for each
-gate or expert and a row for each sample, 1 where it ran.
+All functions take arrays, so they serve gates and experts alike: `choices` has a column for each
+gate or expert and a row for each sample, with 1 where it ran.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ def difficulty_correlation(confidence: np.ndarray, open_ratio: np.ndarray) -> fl
 
     Args:
         confidence: Array of shape `(samples,)`, the probability of the predicted class.
-        open_ratio: Array of shape `(samples,)`, the share of the gates that was open.
+        open_ratio: Array of shape `(samples,)`, the share of the gates that were open.
 
     Returns:
-        Pearson's correlation from -1 to 1; 0 where one of the two does not vary.
+        Pearson's correlation from -1 to 1; 0 if one of the two does not vary.
 
     Examples:
         >>> difficulty_correlation(np.array([0.9, 0.6]), np.array([0.25, 0.5]))
@@ -31,7 +31,7 @@ def difficulty_correlation(confidence: np.ndarray, open_ratio: np.ndarray) -> fl
 
 
 def mutual_information(choices: np.ndarray, labels: np.ndarray) -> float:
-    """Measure what each gate or expert tells about the label, in bits, averaged over them.
+    """Measure how much a gate or expert tells about the label, in bits, on average.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -52,7 +52,7 @@ def mutual_information(choices: np.ndarray, labels: np.ndarray) -> float:
 
 
 def usage_entropy(choices: np.ndarray) -> float:
-    """Measure how evenly gates or experts are used: 1 if all alike, 0 if one does it all.
+    """Measure how evenly gates or experts are used: 1 if all alike, 0 if only one is used.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -72,7 +72,7 @@ def usage_entropy(choices: np.ndarray) -> float:
 
 
 def usage_variation(choices: np.ndarray) -> float:
-    """Give the coefficient of variation of the use of gates or experts: 0 if all are used alike.
+    """Return the coefficient of variation of the use of gates or experts: 0 if all are used alike.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -89,14 +89,14 @@ def usage_variation(choices: np.ndarray) -> float:
 
 
 def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
-    """Give the share of decisions that differ between two noisy copies of the same inputs.
+    """Return the share of decisions that differ between two noisy copies of the same inputs.
 
     Args:
-        choices: Array of shape `(samples, gates)` of zeros and ones, for the one copy.
+        choices: Array of shape `(samples, gates)` of zeros and ones, for one copy.
         choices_again: The same for the other copy.
 
     Returns:
-        Share from 0, nothing changes, to 1.
+        Share from 0, where nothing changes, to 1.
 
     Examples:
         >>> flip_rate(np.array([[1, 0, 1, 0]]), np.array([[1, 0, 1, 1]]))
@@ -106,7 +106,7 @@ def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
 
 
 def _bits(probability: np.ndarray) -> np.ndarray:
-    """Give the entropy of a gate that is open with the given probability."""
+    """Return the entropy, in bits, of a gate that is open with the given probability."""
     probability = np.asarray(probability, "float64")
     terms = [share * np.log2(np.maximum(share, TINY)) for share in (probability, 1.0 - probability)]
     return -(terms[0] + terms[1])

@@ -1,4 +1,4 @@
-"""The folder of a comparison: a file for each finished run, so that nothing is done twice."""
+"""The folder of a comparison: a file for each finished run, so that no run is repeated."""
 
 import dataclasses
 import json
@@ -39,11 +39,11 @@ class RunStore:
 
     Args:
         folder: Folder of the comparison.
-        conditions: Dict of everything that all runs must have in common.
+        conditions: Dict of all that the runs must have in common.
 
     Raises:
-        ValueError: If the folder holds runs that were made under other conditions, or a damaged
-            file.
+        ValueError: If the folder holds a damaged file or runs that were made under other
+            conditions.
     """
 
     def __init__(self, folder: str | PathLike[str], conditions: dict[str, Any]) -> None:
@@ -75,11 +75,11 @@ class RunStore:
         return self._path(run).exists()
 
     def add(self, run: Run, result: dict[str, Any]) -> None:
-        """Keep the result of a finished run."""
+        """Store the result of a finished run."""
         write_json(self._path(run), {**dataclasses.asdict(run), **result})
 
     def add_teacher(self, run: Run, logits: dict[str, Any]) -> None:
-        """Keep the logits of a run that others learn from: a dict of arrays by split."""
+        """Store the logits of a run that others learn from: a dict of arrays by split."""
         path = self.teacher_path(run)
         path.parent.mkdir(exist_ok=True)
         with written_at_once(path) as part, open(part, "wb") as file:
@@ -90,21 +90,21 @@ class RunStore:
         return self.folder / "teachers" / f"{run}.npz"
 
     def teacher(self, run: Run) -> dict[str, np.ndarray]:
-        """Give the logits of a run that others learn from: a dict of arrays by split.
+        """Return the logits of a run that others learn from: a dict of arrays by split.
 
         Raises:
             ValueError: If their file is damaged.
         """
         path = self.teacher_path(run)
         try:
-            # Of a damaged file that it opens itself, NumPy leaves the handle open.
+            # NumPy does not close a damaged file that it opened itself.
             with open(path, "rb") as file, np.load(file) as logits:
                 return dict(logits)
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise _damaged(path, DELETE, error) from error
 
     def results(self) -> list[dict[str, Any]]:
-        """Give the results of all finished runs, in the order of their file names.
+        """Return the results of all finished runs, in the order of their file names.
 
         Raises:
             ValueError: If the file of a run is damaged.
@@ -131,6 +131,6 @@ def _damaged(path: pathlib.Path, advice: str, error: Any) -> ValueError:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-    """Write a file that is either whole or not there."""
+    """Write JSON to a file that is either complete or not there."""
     with written_at_once(path) as part:
         part.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Results of several seeds in one line each, as a table for the terminal and for Markdown."""
+"""Results averaged over seeds, as tables for the terminal and for Markdown."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -30,10 +30,10 @@ class Line:
         model: Name of the family.
         target: Float, the budget of relative MACs, or `None`.
         seeds: Integer, the number of runs.
-        mean: Dict of means by the name of what was measured.
-        deviation: Dict of sample standard deviations; 0 for a single run.
+        mean: Dict from the name of each measure to its mean.
+        deviation: The same for the sample standard deviations; 0 for a single run.
         theoretical: Whether the multiply-accumulates count weights that no dense product can skip.
-        settings: Dict with what was chosen for this family and budget.
+        settings: Dict of the choices made for this family and budget.
     """
 
     model: str
@@ -62,7 +62,7 @@ def summarise(runs: Iterable[dict[str, Any]]) -> list[Line]:
         runs: List of dicts as `compare` returns them.
 
     Returns:
-        List of `Line`: models without a budget first, then from large to small budgets.
+        List of `Line`, models without a budget first, then from large to small budgets.
 
     Raises:
         ValueError: If the settings of a model at one budget differ between seeds.
@@ -102,15 +102,15 @@ def _check_settings(model: str, target: float | None, runs: Sequence[dict[str, A
         if run["settings"] != first["settings"]:
             at = "without a budget" if target is None else f"at budget {target:g}"
             raise ValueError(
-                f"The runs of {model!r} {at} have different settings, so their mean would say "
-                "nothing. Delete these runs and run the comparison again. Received: "
+                f"The runs of {model!r} {at} have different settings, so their mean would be "
+                "meaningless. Delete these runs and run the comparison again. Received: "
                 f"settings={first['settings']} with seed {first['seed']}, "
                 f"settings={run['settings']} with seed {run['seed']}"
             )
 
 
 def cells(line: Line) -> tuple[str, ...]:
-    """Give the cells of a line in the order of `HEADS`."""
+    """Return the cells of a line in the order of `HEADS`."""
     gates = line.mean["relative_macs"] - line.mean["relative_without_gates"]
     return (
         line.model,
@@ -136,7 +136,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def note(summary: Sequence[Line]) -> str:
-    """Say what the numbers of a summary are."""
+    """Explain the numbers of a summary."""
     seeds = sorted({line.seeds for line in summary})
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     counts = "one seed" if seeds == [1] else f"mean ± standard deviation over {counts} seeds"
@@ -162,7 +162,7 @@ def terminal_table(summary: Sequence[Line]) -> Table:
 
 
 def percent(line: Line, name: str = "accuracy") -> str:
-    """Give the mean of what was measured, and its spread over several seeds, in percent."""
+    """Return the mean of a measure, and its spread over several seeds, in percent."""
     spread = f" ± {100 * line.deviation[name]:.2f}" if line.seeds > 1 else ""
     return f"{100 * line.mean[name]:.2f}{spread}"
 

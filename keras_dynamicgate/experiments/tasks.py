@@ -24,7 +24,7 @@ class Task:
         load: Function `load(data_dir)` that gives the `Dataset`.
         hidden: Tuple of integers, the widths of the hidden layers of the full network.
         recipe: The `Recipe` by which all models are trained.
-        mean: Float that is taken from every input, so that a closed input stands for the mean.
+        mean: Float that is subtracted from every input, so that a closed input equals the mean.
         scale: Float that every input is multiplied by afterwards.
         halve: Whether images are made half as high and wide.
         mirror: Whether mirror images are added to the training split.

@@ -1,4 +1,4 @@
-"""Training one run of a comparison, with a teacher where the family has one."""
+"""Training one run of a comparison, with a teacher if the family has one."""
 
 import dataclasses
 import time
@@ -25,13 +25,13 @@ HISTORY = ("val_accuracy", "gate_usage", "open_ratio", "relative_macs")
 
 
 class Trainer:
-    """Trains the runs of a comparison and puts what came out into the store.
+    """Train the runs of a comparison and put the results into the store.
 
     Args:
         task: The `Task`.
         dataset: The `Dataset` of the task.
         store: The `RunStore`.
-        drawn_seed: Integer, the seed with which the gates of the models are drawn.
+        drawn_seed: Integer, the seed whose models get a picture of their gates.
     """
 
     def __init__(self, task: Task, dataset: Dataset, store: RunStore, drawn_seed: int) -> None:
@@ -46,10 +46,10 @@ class Trainer:
 
         Args:
             run: The `Run`.
-            progress: Callbacks for `fit` that show how far it is.
+            progress: Callbacks for `fit` that show the progress.
 
         Returns:
-            Dict, the result that was put into the store.
+            Dict, the result as it is in the store.
         """
         family, distilled = split_name(run.model)
         teacher = self._teacher(run.seed) if distilled else None
@@ -85,7 +85,7 @@ class Trainer:
         return [GateSummary(split[:SUMMARY_SAMPLES][0], verbose=0)]
 
     def _teacher(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give the teacher's logits for the training and the validation split."""
+        """Return the teacher's logits for the training and the validation split."""
         run = Run(TEACHER, None, seed)
         if not self.store.teacher_path(run).exists():
             self.train(run)
@@ -93,7 +93,7 @@ class Trainer:
         return logits["train"], logits["validation"]
 
     def _keep(self, run: Run, model: keras.Model) -> None:
-        """Keep what later runs and pictures need of a model."""
+        """Store what later runs and pictures need of a model."""
         if run.model == TEACHER:
             splits = {name: getattr(self.dataset, name) for name in ("train", "validation")}
             logits = {name: self._logits(model, split) for name, split in splits.items()}
@@ -105,6 +105,6 @@ class Trainer:
 
     def _logits(self, model: keras.Model, split: Split) -> np.ndarray:
         if not len(split):
-            # Keras cannot predict nothing.
+            # Keras cannot predict zero samples.
             return np.zeros((0, self.dataset.num_classes), "float32")
         return model.predict(split.batches(512), verbose=0)

@@ -26,9 +26,9 @@ def plot_gates(
 ) -> "Figure":
     """Draw which gates are open, for all inputs and, with labels, for each class.
 
-    Each gated layer is a row of the picture: static gates of a square number of features as an
-    image, other gates as a heat map with a line for all inputs and one for each class, each with
-    its open ratio.
+    Each gated layer is a row of the picture: static gates of a square number of features are an
+    image; other gates are a heat map with a line for all inputs and one for each class, labelled
+    with its open ratio.
 
     Args:
         model: A Keras model with gated layers.

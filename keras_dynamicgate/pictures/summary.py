@@ -1,4 +1,4 @@
-"""How the gates of a model developed in training, beside what its layers cost."""
+"""How the gates of a model changed in training, beside the cost of its layers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plot_summary(rows: list[dict[str, Any]], report: MacReport) -> "Figure":
-    """Draw the open ratio of each layer over the epochs beside what the layers cost.
+    """Draw the open ratio of each layer over the epochs, beside the cost of the layers.
 
     Args:
         rows: List of dicts with `epoch`, `layer`, `usage` and `open_ratio`.

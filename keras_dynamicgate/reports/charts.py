@@ -1,4 +1,4 @@
-"""Pictures as SVG inside the page; colours come from its style sheet."""
+"""Pictures as SVG inside the page, with the colours of its style sheet."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,14 +17,14 @@ SERIES = 5
 def histogram(
     values: np.ndarray, low: float, high: float, axis: str, summary: str, bins: int = 10
 ) -> Markup:
-    """Draw how many values lie in each of some intervals, with the numbers above the bars.
+    """Draw a histogram of values, with the numbers above the bars.
 
     Args:
         values: Array of numbers.
-        low: Where the first interval begins.
-        high: Where the last one ends.
+        low: Number at which the first interval begins.
+        high: Number at which the last interval ends.
         axis: What the values are.
-        summary: What the picture shows, for those who do not see it.
+        summary: What the picture shows, for readers who cannot see it.
         bins: Integer, the number of intervals. Defaults to 10.
     """
     counts, edges = np.histogram(values, bins=bins, range=(low, high))
@@ -55,8 +55,8 @@ def scatter(
     Args:
         groups: List of lists of points `(x, y)`.
         front: List of points from left to right.
-        axes: Pair of what x and y are.
-        summary: What the picture shows, for those who do not see it.
+        axes: Names of x and y.
+        summary: What the picture shows, for readers who cannot see it.
     """
     points = [point for group in groups for point in group]
     x_ticks = ticks(0.0, max(1.0, *(x for x, _ in points)))
@@ -83,7 +83,7 @@ def scatter(
 
 
 def legend(names: Iterable[str]) -> Markup:
-    """Write which mark stands for which group of a scatter plot."""
+    """Write the legend of a scatter plot: the mark and the name of each group."""
     entries = []
     for number, name in enumerate(names):
         mark = element("svg", _mark(number, 8, 8), viewBox="0 0 16 16", aria_hidden="true")
@@ -92,7 +92,7 @@ def legend(names: Iterable[str]) -> Markup:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Give four to eleven round numbers at equal distances that enclose two numbers."""
+    """Choose four to eleven evenly spaced round numbers that enclose two numbers."""
     span = (high - low) or max(abs(high), 1.0) / 10
     step = 10.0 ** math.floor(math.log10(span / 2))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 8)

@@ -1,4 +1,4 @@
-"""The classes of samples: their labels and names, if the user gave them."""
+"""The classes of samples: their labels and names, if given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,17 +37,17 @@ class Classes:
         self._names = [] if names is None else list(names)
 
     def name(self, number: int) -> str:
-        """Give the name of a class."""
+        """Return the name of a class."""
         return str(self._names[number]) if number < len(self._names) else str(number)
 
     def groups(self, samples: int) -> list[tuple[str, np.ndarray]]:
-        """List names and boolean arrays that choose samples: all of them, then each class."""
+        """List groups of samples, each a name and a boolean array: all of them, then each class."""
         chosen = [self.labels == number for number in range(self._count)]
-        everybody = ("all", np.ones(samples, bool))
-        return [everybody, *((self.name(number), rows) for number, rows in enumerate(chosen))]
+        every_sample = ("all", np.ones(samples, bool))
+        return [every_sample, *((self.name(number), rows) for number, rows in enumerate(chosen))]
 
     def accuracy(self, measured: Measurements) -> float | None:
-        """Give the share of samples whose class `measured` says, `None` where nothing says it."""
+        """Return the share of samples predicted right, `None` without labels or predictions."""
         if self.labels is None or measured.predicted is None:
             return None
         return float(np.mean(measured.predicted == self.labels))
@@ -60,7 +60,7 @@ def _labels(y: Any, samples: int) -> np.ndarray:
     whole = labels.dtype.kind in "biuf" and np.all(labels % 1 == 0)
     if samples == 0 or labels.shape != (samples,) or not whole or labels.min() < 0:
         raise ValueError(
-            f"Argument `y` must hold an integer from 0 for each of the {samples} samples. "
+            f"Argument `y` must hold an integer of at least 0 for each of the {samples} samples. "
             f"Received: y of shape {labels.shape} and dtype {labels.dtype}"
         )
     return labels.astype(int)

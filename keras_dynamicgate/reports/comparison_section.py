@@ -18,7 +18,7 @@ def comparison_section(runs: Sequence[ResultRow]) -> Markup:
     on_front = ", ".join(dict.fromkeys(run.model for run in front))
     summary = (
         f"Accuracy of {len(runs):,} runs against their relative MACs. The dashed line joins the "
-        f"runs that no other beats in both: {on_front}."
+        f"runs that no other run beats in both: {on_front}."
     )
     picture = scatter(groups, [_point(run) for run in front], AXES, summary)
     return section(

@@ -7,7 +7,7 @@ HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "usage",
 
 
 def figures(report: MacReport, accuracy: float | None) -> Markup:
-    """Write the few numbers that matter most.
+    """Write the key numbers of a model.
 
     Args:
         report: The `MacReport`.
@@ -32,7 +32,7 @@ def figures(report: MacReport, accuracy: float | None) -> Markup:
 
 
 def cost_section(report: MacReport) -> Markup:
-    """Write the table of what each layer costs, with its notes."""
+    """Write the table of the costs of all layers, with its notes."""
     rows = [_row(layer.name, layer, _relative(layer)) for layer in report.layers]
     total = _row("total", report, report.relative)
     content = table("MACs per sample, layer by layer", HEADS, rows, total)

@@ -1,4 +1,4 @@
-"""The section on gates: how much each layer opens for each class, and how often each gate opens."""
+"""The section on gates: how much of each layer is open for each class, and how often each gate."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def gates_section(measured: Measurements, classes: Classes, relative: np.ndarray
 
 OPENNESS = (
     "The open ratio is the share of a layer's gates that are open: what really runs. Usage is the "
-    "mean gate probability; where it is far from the open ratio, many gates are undecided. "
+    "mean gate probability; if it is far from the open ratio, many gates are undecided. "
     "Relative MACs are those of the whole model."
 )
 HISTOGRAMS = (

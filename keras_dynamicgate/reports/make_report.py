@@ -1,4 +1,4 @@
-"""`html_report`: measure a model and write what was found as a page."""
+"""`html_report`: measure a model and write the results as a page."""
 
 import pathlib
 from collections.abc import Sequence
@@ -32,15 +32,16 @@ def html_report(
 ) -> MacReport:
     """Write what the gates of a model do as a web page in one file.
 
-    The page shows the MACs of each layer, usage and open ratio of each layer and class, how often
-    each gate is open, and the samples that run most and least of the model. It loads nothing from
-    anywhere, reads well on a phone and follows the reader's choice of light or dark.
+    The page shows the MACs of each layer, usage and open ratio by layer and class, how often each
+    gate is open, and the samples that run most and least of the model. It loads nothing from
+    elsewhere, reads well on a phone and follows the reader's choice of light or dark.
 
     Args:
         model: A built Sequential or Functional model; without gates the page says so.
         x: Inputs as for `model.predict`: an array or a list or dict of arrays. Samples of shape
             `(height, width)` or `(height, width, 1 or 3)` are shown as images.
-        y: Integer labels of shape `(samples,)`. Defaults to `None`: nothing is told apart by class.
+        y: Integer labels of shape `(samples,)`. Defaults to `None`: the page does not distinguish
+            classes.
         class_names: List of the classes' names. Defaults to `None`: their numbers.
         results: Results of a comparison, drawn as accuracy against relative MACs: a dict with a
             list under `"runs"` of dicts with `"model"`, `"accuracy"`, `"relative_macs"` and, if

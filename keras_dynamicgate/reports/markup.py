@@ -17,8 +17,8 @@ def element(tag: str, *children: Any, **attributes: Any) -> Markup:
     Args:
         tag: The name of the tag.
         *children: `Markup`, other values, which are escaped, or `None`, which is left out.
-        **attributes: Values are escaped. An underscore in a name stands for a hyphen, one at its
-            end for nothing; `None` leaves the attribute out.
+        **attributes: Values are escaped. An underscore in a name becomes a hyphen, one at its end
+            is dropped; `None` leaves the attribute out.
 
     Returns:
         `Markup`.
@@ -38,7 +38,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Markup:
 
 
 def join(*children: Any) -> Markup:
-    """Put markup and text, which is escaped, one after the other."""
+    """Join markup and text, which is escaped."""
     return Markup("".join(_escape(child) for child in children if child is not None))
 
 
@@ -60,12 +60,12 @@ def table(
     rows: Iterable[Sequence[Any]],
     foot: Sequence[Any] | None = None,
 ) -> Markup:
-    """Write a table in a box of its own that scrolls, with the keyboard, too, where it is wide.
+    """Write a table in a box of its own, which scrolls if it is wide, also by keyboard.
 
     Args:
         caption: What the table shows.
-        heads: The columns' heads.
-        rows: Rows of cells; the first cell of each is its head. A cell is `Markup` of a `td`, or
+        heads: The headings of the columns.
+        rows: Rows of cells; the first cell of each is its heading. A cell is `Markup` of a `td`, or
             text or a number as text.
         foot: A row below a line, or `None`.
     """
@@ -87,11 +87,11 @@ def _cell(cell: Any) -> Markup:
 
 
 def heat(share: float | None, mark: str = "") -> Markup:
-    """Write a cell with a share as text on a colour for it, `None` for an empty one.
+    """Write a cell with a share as text on a colour that shows it.
 
     Args:
-        share: A number, drawn like 1 above it, or `None`.
-        mark: Text behind the number, such as that of a footnote. Defaults to none.
+        share: A number, coloured like 1 if it is above, or `None` for an empty cell.
+        mark: Text after the number, such as a footnote mark. Defaults to `""`.
     """
     if share is None:
         return element("td", "–")

@@ -1,4 +1,4 @@
-"""One pass of a model over samples: what each of them opens, runs and is taken for."""
+"""One pass of a model over samples: the gates, the cost and the prediction of each sample."""
 
 import dataclasses
 from typing import Any
@@ -36,8 +36,8 @@ class Measurements:
         gates: Dict from the name of a layer to its `GateMeasurements`, in the order of the model.
         executed: Array of shape `(samples,)`, the executed MACs.
         of_gates: Array of shape `(samples,)`, the MACs of the gate networks.
-        predicted: Integer array of shape `(samples,)`, the class that each sample is taken for, or
-            `None` if the model is no classifier.
+        predicted: Integer array of shape `(samples,)`, the predicted class of each sample, or
+            `None` if the model is not a classifier.
         confidence: Array of shape `(samples,)`, the probability of that class, or `None`.
     """
 
@@ -49,7 +49,7 @@ class Measurements:
 
 
 def measure(model: keras.Model, x: Any, batch_size: int = 256) -> Measurements:
-    """Run a model on samples and listen in on its gates.
+    """Run a model on samples and record what its gates do.
 
     Args:
         model: A built Sequential or Functional model.
@@ -88,7 +88,7 @@ def measure(model: keras.Model, x: Any, batch_size: int = 256) -> Measurements:
 
 
 def _batch(cost: ModelCost, record: GateRecord, samples: int) -> dict[Any, np.ndarray]:
-    """Give what one batch contributes, as a dict of arrays to join along their first axis."""
+    """Measure one batch; return a dict of arrays to join along their first axis."""
     masks, probabilities = record.masks(), record.probabilities()
     executed, of_gates = cost.per_sample(masks)
     found: dict = {
@@ -96,7 +96,7 @@ def _batch(cost: ModelCost, record: GateRecord, samples: int) -> dict[Any, np.nd
         "of_gates": _for_each(of_gates, samples),
     }
     for name, gate in cost.gates.items():
-        # Positions of a sample count alike.
+        # All positions of a sample have the same weight.
         mask = masks[gate].reshape(len(masks[gate]), -1, gate.gates).mean(axis=1)
         usage = probabilities[gate].reshape(len(mask), -1).mean(axis=1)
         found["open_ratio", name] = _for_each(mask.mean(axis=1), samples)
@@ -109,12 +109,12 @@ def _batch(cost: ModelCost, record: GateRecord, samples: int) -> dict[Any, np.nd
 
 
 def _for_each(values: np.ndarray, samples: int) -> np.ndarray:
-    """Repeat what holds for all samples, which has one row, for each of them."""
+    """Repeat values that hold for all samples, and so have one row, for each sample."""
     return np.broadcast_to(values, (samples, *values.shape[1:]))
 
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Take outputs that are not probabilities for logits."""
+    """Return outputs as probabilities; outputs that are not probabilities count as logits."""
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs
     exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))

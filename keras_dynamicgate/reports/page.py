@@ -1,11 +1,11 @@
-"""The page around the sections: head, headings, links and the meaning of the words."""
+"""The page around the sections: head, heading, links and a glossary."""
 
 import importlib.resources
 from collections.abc import Iterable
 
 from keras_dynamicgate.reports.markup import Markup, element, join
 
-# The page loads nothing; should a way around the escaping be found, the browser still refuses.
+# The page loads nothing. Should a text get around the escaping, the browser still refuses it.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 WORDS = {
@@ -29,7 +29,7 @@ def page(title: str, lead: Markup, sections: dict[str, Markup]) -> Markup:
         title: The title and first heading.
         lead: `Markup` below it.
         sections: Dict from the text of the link to a section to its `Markup`, whose `id` is that
-            text in small letters.
+            text in lower case.
 
     Returns:
         The page as text.

@@ -1,4 +1,4 @@
-"""Small pictures of samples that look like images, as PNG inside the page."""
+"""Small pictures of samples that have the shape of images, as PNG inside the page."""
 
 import base64
 import struct
@@ -10,7 +10,7 @@ SMALLEST_SIDE, LARGEST_SIDE = 4, 96
 
 
 def is_image(sample: np.ndarray) -> bool:
-    """Tell whether an array is `(height, width)` or `(height, width, 1 or 3)`."""
+    """Tell whether an array has the shape `(height, width)` or `(height, width, 1 or 3)`."""
     channels = sample.shape[2:]
     return (
         sample.ndim in (2, 3)
@@ -20,7 +20,7 @@ def is_image(sample: np.ndarray) -> bool:
 
 
 def limits(images: np.ndarray) -> tuple[float, float]:
-    """Give the smallest and the largest finite value, or 0 and 1 where there is none."""
+    """Return the smallest and the largest finite value, or 0 and 1 if there is none."""
     finite = images[np.isfinite(images)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
@@ -30,8 +30,8 @@ def data_uri(image: np.ndarray, low: float, high: float) -> str:
 
     Args:
         image: Array for which `is_image` holds.
-        low: The value that is drawn black.
-        high: The value that is drawn white.
+        low: The value that becomes black.
+        high: The value that becomes white.
     """
     step = -(-max(image.shape[:2]) // LARGEST_SIDE)
     image = np.nan_to_num(image[::step, ::step].astype("float64"), nan=low)

@@ -1,4 +1,4 @@
-"""Results of a comparison: reading them, and the runs that no other run beats."""
+"""Results of a comparison: reading them, and finding the runs that no other run beats."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ class ResultRow:
 
     Attributes:
         model: The name of the model.
-        target: Its budget as text, empty without.
+        target: Its budget as text, empty if it has none.
         accuracy: A number from 0 to 1.
-        relative_macs: A number from 0.
+        relative_macs: A number of at least 0.
     """
 
     model: str
@@ -60,7 +60,9 @@ def _row(number: int, run: Any) -> ResultRow:
     accuracy: Any = run.get("accuracy")
     relative_macs: Any = run.get("relative_macs")
     checks.number(f"{place}['accuracy']", accuracy, "from 0 to 1", lambda a: 0 <= a <= 1)
-    checks.number(f"{place}['relative_macs']", relative_macs, "from 0", lambda share: share >= 0)
+    checks.number(
+        f"{place}['relative_macs']", relative_macs, "of at least 0", lambda share: share >= 0
+    )
     target = "" if run.get("target") is None else str(run["target"])
     return ResultRow(run["model"], target, accuracy, relative_macs)
 

@@ -1,4 +1,4 @@
-"""The section on samples: which of them run most of the model, and which least."""
+"""The section on samples: which run most of the model, and which least."""
 
 from collections.abc import Callable, Iterable
 
@@ -18,11 +18,11 @@ ROWS = 10
 def samples_section(
     measured: Measurements, x: np.ndarray | None, classes: Classes, relative: np.ndarray
 ) -> Markup:
-    """Write a histogram of what samples cost, and tables of the hardest and the easiest.
+    """Write a histogram of the costs of samples, and tables of the hardest and the easiest.
 
     Args:
         measured: The `Measurements`.
-        x: Array of shape `(samples, ...)`, drawn if samples are images, or `None`.
+        x: Array of shape `(samples, ...)`, shown if samples are images, or `None`.
         classes: The `Classes` of the samples.
         relative: Array of shape `(samples,)`, the relative MACs of each sample.
     """
@@ -55,7 +55,7 @@ ALIKE = "All samples run the same MACs: no gate decides differently from one to 
 
 
 def _columns(measured: Measurements, classes: Classes, relative: np.ndarray) -> dict[str, Column]:
-    """Give the columns of the tables as a dict from the head to a function of a sample's index."""
+    """Return the columns of the tables: a dict from heading to a function of a sample's index."""
     columns: dict[str, Column] = {}
     labels = classes.labels
     if labels is not None:
@@ -72,7 +72,7 @@ def _columns(measured: Measurements, classes: Classes, relative: np.ndarray) -> 
 
 
 def _images(x: np.ndarray, chosen: list[int]) -> Column:
-    """Give the column of the images; all of them share one scale of brightness."""
+    """Return the column of the images, which all share one scale of brightness."""
     low, high = png.limits(x[chosen])
 
     def image(index: int) -> Markup:

@@ -155,7 +155,9 @@ def test_class_without_samples_has_an_empty_row(write, images):
 
 @pytest.mark.parametrize("y", [[0, 1], [0, 1, -1], [0.5, 1, 1], np.eye(3)])
 def test_labels_that_are_no_integers_for_each_sample_are_refused(write, images, y):
-    with pytest.raises(ValueError, match="Argument `y` must hold an integer.*Received: y"):
+    with pytest.raises(
+        ValueError, match="Argument `y` must hold an integer of at least 0.*Received: y"
+    ):
         write(image_model(), images, y)
 
 
