@@ -1,6 +1,6 @@
 """The section on samples: which run most of the model, and which least."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -44,13 +44,14 @@ def samples_section(
         element("figure", element("figcaption", summary), picture),
         element(
             "div",
-            _table("Hardest samples", hardest, columns),
-            _table("Easiest samples", easiest, columns),
+            _ranking("Hardest samples", hardest, columns, measured.executed),
+            _ranking("Easiest samples", easiest, columns, measured.executed),
             class_="pair",
         ),
     )
 
 
+TIE = "{:,} samples tie at {:,.0f} executed MACs; the first {} of them are listed."
 ALIKE = "All samples run the same MACs: no gate decides differently from one to another."
 
 
@@ -82,6 +83,14 @@ def _images(x: np.ndarray, chosen: list[int]) -> Column:
     return image
 
 
-def _table(caption: str, chosen: Iterable[int], columns: dict[str, Column]) -> Markup:
+def _ranking(
+    caption: str, chosen: np.ndarray, columns: dict[str, Column], executed: np.ndarray
+) -> Markup:
+    """Write a table of samples, with a note if others tie with the last of them."""
     rows = [[column(index) for column in columns.values()] for index in chosen]
-    return table(caption, list(columns), rows)
+    ranking = table(caption, list(columns), rows)
+    last = executed[chosen[-1]]
+    tied, listed = int(np.sum(executed == last)), int(np.sum(executed[chosen] == last))
+    # Which of them are listed depends on their order alone.
+    note = element("p", TIE.format(tied, last, listed)) if tied > listed else None
+    return element("div", ranking, note)

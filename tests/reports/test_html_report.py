@@ -83,6 +83,17 @@ def test_page_shows_costs_gates_and_samples(write, images):
     assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
 
 
+def test_samples_of_equal_cost_are_said_to_tie(write, images):
+    # Sample 1 of 13 runs 288 MACs, and all others 144.
+    page = write(image_model(), np.concatenate([images, np.zeros((10, 4, 4), "float32")]))
+    assert "12 samples tie at 144 executed MACs; the first 10 of them are listed." in page.text
+    assert "12 samples tie at 144 executed MACs; the first 9 of them are listed." in page.text
+
+
+def test_complete_tables_of_samples_mention_no_tie(write, images):
+    assert "tie at" not in write(image_model(), images).text
+
+
 def test_report_returns_the_count(tmp_path, images):
     model = image_model()
     report = html_report(model, images, path=tmp_path / "report.html")
