@@ -1,10 +1,16 @@
 """Writing HTML without forgetting to escape: text becomes markup only through `element`."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 VOID = ("meta", "img", "line", "rect", "circle", "polyline", "polygon", "path")
+
+# What HTML forbids or cannot be encoded, and what reverses the direction of the text after it.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class Markup(str):
@@ -28,7 +34,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Markup:
         '<td class="number">&lt;b&gt;</td>'
     """
     given = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{_escape_text(value)}"'
         for name, value in attributes.items()
         if value is not None
     )
@@ -43,7 +49,13 @@ def join(*children: Any) -> Markup:
 
 
 def _escape(child: Any) -> str:
-    return child if isinstance(child, Markup) else html.escape(str(child))
+    return child if isinstance(child, Markup) else _escape_text(child)
+
+
+def _escape_text(value: Any) -> str:
+    """Escape what has a meaning in HTML, and show characters that cannot be seen by their codes."""
+    text = UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), str(value))
+    return html.escape(text)
 
 
 def section(identifier: str, title: str, *children: Any) -> Markup:
