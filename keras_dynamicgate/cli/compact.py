@@ -8,6 +8,7 @@ from keras_dynamicgate.cli.files import (
     load_array,
     load_model,
     load_model_for_one_array,
+    save_model,
 )
 from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     with wrong_input():
         small, report = compact_with_report(model, data)
     try:
-        small.save(options.out)
+        save_model(small, options.out)
     except OSError as error:
         raise WrongInput(f"cannot write {options.out!r}: {error}") from error
     print_report(report, options, out=options.out)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import tempfile
 import zipfile
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_dynamicgate.cli.wrong_input import WrongInput
+from keras_dynamicgate.utils.files import written_at_once
 
 
 def load_array(path: str, what: str = "inputs") -> np.ndarray:
@@ -60,6 +62,21 @@ def load_model_for_one_array(path: str) -> keras.Model:
             "model use the functions of `keras_dynamicgate` in Python"
         )
     return model
+
+
+def save_model(model: keras.Model, path: str) -> None:
+    """Write a model to a file that appears whole or not at all."""
+    file = pathlib.Path(path)
+    # Keras asks for a name that ends with `.keras`; that of a part does not.
+    with (
+        written_at_once(file) as part,
+        tempfile.TemporaryDirectory(
+            prefix=f".{file.name}.", suffix=".part", dir=file.parent
+        ) as folder,
+    ):
+        whole = pathlib.Path(folder) / file.name
+        model.save(whole)
+        whole.rename(part)
 
 
 def check_output(path: str, suffix: str, force: bool) -> None:

@@ -74,9 +74,9 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     runs = write_results(store)
     summary = summarise(runs)
     if available():
-        _write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
+        write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
         if figures.gated_runs(runs):
-            _write_picture(figures.plot_usage(runs), store.folder / "usage.png")
+            write_picture(figures.plot_usage(runs), store.folder / "usage.png")
     console = Console()
     console.print(terminal_table(summary), note(summary), highlight=False)
     files = [path.name for path in store.folder.iterdir() if path.is_file()]
@@ -86,7 +86,8 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     return runs
 
 
-def _write_picture(figure: "Figure", path: pathlib.Path) -> None:
+def write_picture(figure: "Figure", path: pathlib.Path) -> None:
+    """Write a figure to a PNG file that appears whole or not at all."""
     with written_at_once(path) as part, open(part, "wb") as file:
         save(figure, file)
 

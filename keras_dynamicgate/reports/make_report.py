@@ -19,6 +19,7 @@ from keras_dynamicgate.reports.measurements import measure
 from keras_dynamicgate.reports.page import page
 from keras_dynamicgate.reports.results import read_runs
 from keras_dynamicgate.reports.samples_section import samples_section
+from keras_dynamicgate.utils.files import written_at_once
 
 
 def html_report(
@@ -46,7 +47,7 @@ def html_report(
         results: Results of a comparison, drawn as accuracy against relative MACs: a dict with a
             list under `"runs"` of dicts with `"model"`, `"accuracy"`, `"relative_macs"` and, if
             there was a budget, `"target"`. Defaults to `None`.
-        path: File to write; one that exists is replaced.
+        path: File to write; one that exists is replaced, by the whole page or not at all.
 
     Returns:
         The `MacReport` of the page.
@@ -83,7 +84,8 @@ def html_report(
         sections["Comparison"] = comparison_section(runs)
     lead = join(lead, figures(report, classes.accuracy(measured)))
     text = page(f"Gate report: {model.name}", lead, sections)
-    pathlib.Path(path).write_text(text, encoding="utf-8")
+    with written_at_once(pathlib.Path(path)) as part:
+        part.write_text(text, encoding="utf-8")
     return report
 
 

@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -40,6 +41,20 @@ def test_file_that_exists_is_replaced_by_force_alone(static_file, capsys):
     assert "--force" in capsys.readouterr().err
     assert main(["compact", static_file, "--out", static_file, "--force"]) == 0
     assert keras.saving.load_model(static_file).count_params() == 64 * 8 + 8 + 8 * 4 + 4
+
+
+def test_model_that_cannot_be_written_leaves_the_one_before(static_file, monkeypatch, capsys):
+    def full_disk(model, path):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    file = pathlib.Path(static_file)
+    before = file.read_bytes()
+    monkeypatch.setattr(keras.Model, "save", full_disk)
+    assert main(["compact", static_file, "--out", static_file, "--force"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import html.parser
+import pathlib
 
 import keras
 import numpy as np
@@ -98,6 +99,26 @@ def test_report_returns_the_count(tmp_path, images):
     model = image_model()
     report = html_report(model, images, path=tmp_path / "report.html")
     assert report == kdg.count_macs(model, images)
+
+
+def test_page_that_cannot_be_written_leaves_the_one_before(tmp_path, images, monkeypatch):
+    def full_disk(path, text, **keywords):
+        path.write_bytes(text[:9].encode())
+        raise OSError("No space left on device")
+
+    path = tmp_path / "report.html"
+    path.write_text("before")
+    with monkeypatch.context() as context:
+        context.setattr(pathlib.Path, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            html_report(image_model(), images, path=path)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_class_name_with_a_lone_surrogate_is_written(write, images):
+    page = write(image_model(), images, [0, 1, 1], class_names=["dark", "\ud800"])
+    assert r"\ud800" in page.text
 
 
 def test_page_loads_nothing_and_can_be_read_without_seeing_it(write, images):
