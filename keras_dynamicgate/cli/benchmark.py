@@ -32,7 +32,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    data, model = load_array(options.data), load_model_for_one_array(options.model)
+    data = load_array(options.data)
+    model = load_model_for_one_array(options.model, data)
     from keras_dynamicgate.benchmarking.benchmark import benchmark
 
     with wrong_input():

@@ -1,6 +1,7 @@
 """`keras-dynamicgate compact`: a smaller model with the same outputs."""
 
 import argparse
+import sys
 
 from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
 from keras_dynamicgate.cli.files import (
@@ -30,7 +31,10 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_output(options.out, ".keras", options.force)
     data = None if options.data is None else load_array(options.data)
-    model = load_model(options.model) if data is None else load_model_for_one_array(options.model)
+    if data is None:
+        model = load_model(options.model)
+    else:
+        model = load_model_for_one_array(options.model, data)
     from keras_dynamicgate.compaction.compact import compact_with_report
 
     with wrong_input():
@@ -39,4 +43,6 @@ def run(options: argparse.Namespace) -> None:
         save_model(small, options.out)
     except OSError as error:
         raise WrongInput(f"cannot write {options.out!r}: {error}") from error
+    if not report.layers:
+        print("keras-dynamicgate: no units could be removed", file=sys.stderr)
     print_report(report, options, out=options.out)

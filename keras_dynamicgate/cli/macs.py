@@ -19,7 +19,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     data = None if options.data is None else load_array(options.data)
-    model = load_model(options.model) if data is None else load_model_for_one_array(options.model)
+    if data is None:
+        model = load_model(options.model)
+    else:
+        model = load_model_for_one_array(options.model, data)
 
     with wrong_input():
         report = count_macs(model, data)

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     labels = None if options.labels is None else load_array(options.labels, "labels")
     names = None if options.class_names is None else load_names(options.class_names)
     results = None if options.results is None else load_json(options.results)
-    model = load_model_for_one_array(options.model)
+    model = load_model_for_one_array(options.model, data)
 
     with wrong_input():
         try:

@@ -13,5 +13,5 @@ def wrong_input() -> Iterator[None]:
     """Turn errors about what the user gave, or has not installed, into a `WrongInput`."""
     try:
         yield
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, FileNotFoundError, ImportError, MemoryError) as error:
         raise WrongInput(str(error)) from error

@@ -28,6 +28,16 @@ def test_smaller_model_has_the_same_outputs(static_file, tmp_path, x, capsys):
     np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, outputs), rtol=1e-5, atol=1e-6)
 
 
+def test_model_that_cannot_be_smaller_is_said_to_stay(tmp_path, capsys):
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(4)])
+    model.save(tmp_path / "dense.keras")
+    files = [str(tmp_path / name) for name in ("dense.keras", "small.keras")]
+    assert main(["compact", files[0], "--out", files[1], "--json"]) == 0
+    output = capsys.readouterr()
+    assert "no units could be removed" in output.err
+    assert json.loads(output.out)["layers"] == []
+
+
 def test_calibration_data_are_counted_in_the_report(model_file, data_file, tmp_path, capsys):
     small = str(tmp_path / "small.keras")
     assert main(["compact", model_file, "--out", small, "--data", data_file]) == 0

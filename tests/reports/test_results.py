@@ -31,6 +31,7 @@ def test_results_without_runs_are_refused(results):
         ({"model": None}, r"results\['runs'\]\[0\].*name of a `model`"),
         ({"accuracy": 90}, r"\['accuracy'\]` must be a number from 0 to 1"),
         ({"relative_macs": "0.3"}, r"\['relative_macs'\]` must be a number of at least 0"),
+        ({"relative_macs": 10**4000}, r"\['relative_macs'\]` must be a number of at least 0"),
         ({"relative_macs": float("nan")}, r"\['relative_macs'\]` must be a number of at least 0"),
     ],
 )
