@@ -1,6 +1,8 @@
-"""Magnitude pruning: the smallest weights go, more and more of them while the model trains."""
+"""Magnitude pruning: remove the smallest weights, more and more of them while a model trains."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,9 +17,9 @@ from keras_dynamicgate.utils import checks
 class MagnitudePrunedDense(MaskedDense):
     """A `keras.layers.Dense` whose weights the callback `MagnitudePruning` can prune.
 
-    A pruned weight is exactly 0 and gets no gradient. What is pruned is saved with the model and
-    stays so in every later training. Before anything is pruned, the layer is
-    a `keras.layers.Dense`.
+    A pruned weight is exactly 0 and gets no gradient. Which weights are pruned is saved with the
+    model, and they stay pruned in every later training. Before anything is pruned, the layer
+    behaves like a `keras.layers.Dense`.
 
     Args:
         units: Positive integer, the size of the output.
@@ -25,7 +27,7 @@ class MagnitudePrunedDense(MaskedDense):
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
-        kernel_regularizer: Regularizer of the kernel, of those weights that are kept.
+        kernel_regularizer: Regularizer of the kernel; it acts on the weights that are kept.
         bias_regularizer: Regularizer of the bias.
         activity_regularizer: Regularizer of the output.
         kernel_constraint: Constraint of the kernel.
@@ -42,7 +44,7 @@ class MagnitudePrunedDense(MaskedDense):
         `(batch, ..., units)`
 
     Raises:
-        ValueError: If `units` is no positive integer.
+        ValueError: If `units` is not a positive integer.
 
     Examples:
         >>> layer = keras_dynamicgate.baselines.MagnitudePrunedDense(2)
@@ -58,14 +60,14 @@ class MagnitudePrunedDense(MaskedDense):
 
 
 class MagnitudePruning(Rewiring):
-    """Prunes the `MagnitudePrunedDense` layers of a model while it trains.
+    """Prune the `MagnitudePrunedDense` layers of a model while it trains.
 
     The share of pruned weights rises from 0 to `final_sparsity`, fast at first and slower later:
     `final_sparsity * (1 - (1 - progress)**3)`, with the progress from `begin` to `end`. After that
     the same weights stay pruned.
 
     Args:
-        final_sparsity: Float between 0 and 1, the share of the weights to prune, biases apart.
+        final_sparsity: Float between 0 and 1, the share of the weights to prune, without biases.
         begin: Float from 0, the share of the training before pruning. Defaults to 0.1.
         end: Float above `begin`, at most 1, the share of the training after which pruning is
             done. Defaults to 0.75.
@@ -95,7 +97,14 @@ class MagnitudePruning(Rewiring):
 
     layer_type = MagnitudePrunedDense
 
-    def __init__(self, final_sparsity, begin=0.1, end=0.75, interval=100, scope="layer"):
+    def __init__(
+        self,
+        final_sparsity: float,
+        begin: float = 0.1,
+        end: float = 0.75,
+        interval: int = 100,
+        scope: str = "layer",
+    ) -> None:
         super().__init__(interval)
         checks.number("final_sparsity", final_sparsity, "between 0 and 1", lambda s: 0 < s < 1)
         checks.number("begin", begin, "from 0 and below 1", lambda share: 0 <= share < 1)
@@ -108,29 +117,29 @@ class MagnitudePruning(Rewiring):
         self.end = end
         self.scope = scope
 
-    def changes(self, total_steps):
+    def changes(self, total_steps: int) -> Sequence[int]:
         self._first = round(self.begin * total_steps)
         self._last = round(self.end * total_steps)
         if self._last - self._first < self.interval:
             raise self.too_long(total_steps, self._last - self._first)
         return [*range(self._first + self.interval, self._last, self.interval), self._last]
 
-    def rewire(self, step):
+    def rewire(self, step: int) -> None:
         sparsity = self.sparsity_at(step)
         layers = self.layers()
         for group in [layers] if self.scope == "global" else [[layer] for layer in layers]:
             self._prune(group, sparsity)
 
-    def sparsity_at(self, step):
-        """Give the share of the weights that is pruned after a training step."""
+    def sparsity_at(self, step: int) -> float:
+        """Return the share of the weights that is pruned after a training step."""
         progress = (step - self._first) / (self._last - self._first)
         return self.final_sparsity * (1 - (1 - min(max(progress, 0.0), 1.0)) ** 3)
 
-    def _prune(self, layers, sparsity):
+    def _prune(self, layers: list[Any], sparsity: float) -> None:
         kept = [ops.convert_to_numpy(layer.kept) for layer in layers]
         scores = [magnitudes(layer.kernel, was) for layer, was in zip(layers, kept, strict=True)]
         flat = np.concatenate([score.reshape(-1) for score in scores])
-        # What an earlier training has pruned stays pruned.
+        # Weights that an earlier training pruned stay pruned.
         count = min(round((1 - sparsity) * flat.size), sum(map(np.count_nonzero, kept)))
         ends = np.cumsum([score.size for score in scores])
         for layer, part in zip(layers, np.split(largest(flat, count), ends[:-1]), strict=True):
@@ -138,10 +147,10 @@ class MagnitudePruning(Rewiring):
             layer.keep(part)
             momentum = self.momentum(layer)
             if momentum is not None:
-                # Else the weight would be carried on from 0.
+                # Otherwise its momentum would carry the weight away from 0.
                 reset(momentum, ~part)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._step < self._last:
             warnings.warn(
                 f"The training ended after {self._step} steps, before pruning was done at step "

@@ -1,6 +1,8 @@
-"""What callbacks that change which weights a model keeps have in common."""
+"""What the callbacks share that change which weights a model keeps."""
 
 import bisect
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +14,7 @@ from keras_dynamicgate.utils import checks
 
 
 class Rewiring(keras.callbacks.Callback):
-    """Base class of callbacks that change at certain steps which weights are kept.
+    """Base class of callbacks that change, at certain steps, which weights are kept.
 
     Args:
         interval: Positive integer, the training steps from one change to the next.
@@ -23,12 +25,12 @@ class Rewiring(keras.callbacks.Callback):
 
     layer_type = MaskedDense
 
-    def __init__(self, interval):
+    def __init__(self, interval: int) -> None:
         super().__init__()
         checks.positive_integer("interval", interval)
         self.interval = interval
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         name = type(self).__name__
         if not self.layers():
             raise ValueError(
@@ -37,15 +39,15 @@ class Rewiring(keras.callbacks.Callback):
             )
         if not self.params["steps"]:
             raise ValueError(
-                f"`{name}` has to know how long the training is. Give `fit` `steps_per_epoch`. "
+                f"`{name}` must know how long the training is. Pass `steps_per_epoch` to `fit`. "
                 "Received: data of unknown length"
             )
         self._changes = self.changes(self.params["steps"] * self.params["epochs"])
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch_start = self._step = epoch * self.params["steps"]
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         # With `steps_per_execution`, several steps have passed since the last call.
         done = bisect.bisect_right(self._changes, self._step)
         self._step = self._epoch_start + batch + 1
@@ -54,8 +56,8 @@ class Rewiring(keras.callbacks.Callback):
                 self.model.jax_state_sync()
             self.rewire(self._step)
 
-    def changes(self, total_steps):
-        """Give the steps after which weights are rewired.
+    def changes(self, total_steps: int) -> Sequence[int]:
+        """List the steps after which weights are rewired.
 
         Args:
             total_steps: Integer, the steps of the whole training.
@@ -68,24 +70,24 @@ class Rewiring(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def rewire(self, step):
+    def rewire(self, step: int) -> None:
         """Change which weights are kept, after training step `step`."""
         raise NotImplementedError
 
-    def layers(self):
-        """List the layers to work on, those inside other layers included."""
+    def layers(self) -> list[Any]:
+        """List the layers to work on, including those inside other layers."""
         layers = graph.all_layers(self.model)
         return [layer for layer in layers if isinstance(layer, self.layer_type)]
 
-    def momentum(self, layer):
-        """Give the optimizer's momentum of a layer's kernel, or `None` if it has none."""
+    def momentum(self, layer: MaskedDense) -> keras.Variable | None:
+        """Return the optimizer's momentum of a layer's kernel, or `None` if it has none."""
         trainable = [id(variable) for variable in self.model.trainable_variables]
         momentums = [v for v in self.model.optimizer.variables if v.name.endswith("_momentum")]
         if id(layer.dense_kernel) not in trainable or len(momentums) != len(trainable):
             return None
         return momentums[trainable.index(id(layer.dense_kernel))]
 
-    def too_long(self, total_steps, longest):
+    def too_long(self, total_steps: int, longest: int) -> ValueError:
         """Make the error for an interval that is longer than the time for changes."""
         advice = f"at most {longest} here" if longest else "but the training is too short for any"
         return ValueError(
@@ -95,18 +97,18 @@ class Rewiring(keras.callbacks.Callback):
         )
 
 
-def magnitudes(tensor, where):
-    """Give absolute values as a float32 array, and -1, less than any of them, elsewhere."""
+def magnitudes(tensor: Any, where: np.ndarray) -> np.ndarray:
+    """Return absolute values as a float32 array, with -1, less than any of them, elsewhere."""
     values = ops.convert_to_numpy(ops.cast(tensor, "float32"))
     return np.where(where, np.abs(values), np.float32(-1.0))
 
 
-def reset(variable, where):
+def reset(variable: keras.Variable, where: np.ndarray) -> None:
     """Set some values of a variable to 0."""
     variable.assign(ops.where(where, 0.0, ops.convert_to_tensor(variable)))
 
 
-def largest(scores, count):
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
     """Mark exactly the `count` largest scores; the lower index wins a tie, on every replica.
 
     Args:

@@ -1,9 +1,11 @@
 """Which experts a token goes to, and what keeps the experts equally busy."""
 
+from typing import Any
+
 from keras import ops
 
 
-def choose_experts(logits, top_k):
+def choose_experts(logits: Any, top_k: int) -> tuple[Any, Any]:
     """Choose the `top_k` experts with the largest logits; the lower index wins a tie.
 
     Args:
@@ -26,12 +28,12 @@ def choose_experts(logits, top_k):
     return chosen, weights
 
 
-def within_capacity(chosen, capacity_factor):
-    """Tell which choices their experts have room for: first choices first, then token by token.
+def within_capacity(chosen: Any, capacity_factor: float) -> Any:
+    """Mark the choices that their experts have room for: first choices first, then by token.
 
     Args:
         chosen: Tensor of zeros and ones of shape `(tokens, top_k, experts)`.
-        capacity_factor: Float, the room of an expert as a multiple of its equal share of the
+        capacity_factor: Float, the room of an expert as a multiple of an equal share of the
             choices; the room is rounded up.
 
     Returns:
@@ -48,8 +50,8 @@ def within_capacity(chosen, capacity_factor):
     return ops.transpose(ops.cast(ops.reshape(kept, (top_k, -1)), chosen.dtype))
 
 
-def balance_loss(logits, chosen):
-    """Give the load-balancing loss: 1 where the experts are equally busy, more for favourites.
+def balance_loss(logits: Any, chosen: Any) -> Any:
+    """Return the load-balancing loss: 1 if the experts are equally busy, more if some are favoured.
 
     Args:
         logits: Float tensor of shape `(tokens, experts)`.
@@ -68,8 +70,8 @@ def balance_loss(logits, chosen):
     return ops.multiply(chosen.shape[-1], ops.sum(ops.multiply(assigned, probability)))
 
 
-def z_loss(logits):
-    """Give the router z-loss, which keeps logits small: the mean of `logsumexp(logits) ** 2`.
+def z_loss(logits: Any) -> Any:
+    """Return the router z-loss, which keeps logits small: the mean of `logsumexp(logits) ** 2`.
 
     Args:
         logits: Float tensor of shape `(tokens, experts)`.

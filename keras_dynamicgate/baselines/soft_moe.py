@@ -1,5 +1,7 @@
 """`SoftMoE`: a mixture of feed-forward experts that all run."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,7 +13,7 @@ class SoftMoE(MixtureOfExperts):
     """Feed-forward experts that all run, their outputs weighted by the softmax of a linear router.
 
     Every position of the input is a token. An expert is Dense, activation, Dense. This is the dense
-    mixture of Jacobs et al.: it saves nothing and shows what routing to fewer experts loses. The
+    mixture of Jacobs et al.: it saves nothing, and shows what routing to fewer experts loses. The
     slot form of Puigcerver et al. gives the experts mixtures of tokens, which for a batch of
     vectors would be mixtures of different samples. The router is float32 whatever the dtype policy,
     and counts as a gate network in `count_macs`.
@@ -34,7 +36,7 @@ class SoftMoE(MixtureOfExperts):
         `(batch, ..., units)`
 
     Raises:
-        ValueError: If an argument is outside what is allowed.
+        ValueError: If an argument is out of range.
 
     Examples:
         >>> layer = keras_dynamicgate.baselines.SoftMoE(num_experts=4, hidden_units=32)
@@ -48,7 +50,7 @@ class SoftMoE(MixtureOfExperts):
     - Puigcerver et al., 2023 (arXiv 2308.00951), for the slot form
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         tokens = as_tokens(inputs)
         weights = ops.softmax(self.router(tokens), axis=-1)
         return as_positions(self.run_experts(tokens, weights), inputs)

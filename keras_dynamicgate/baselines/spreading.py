@@ -1,6 +1,7 @@
-"""How many weights each layer of a sparse network keeps, and which at the start."""
+"""How many weights each layer of a sparse network keeps, and which ones at the start."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,8 +10,10 @@ from keras import ops
 from keras_dynamicgate.baselines.rewiring import largest
 
 
-def kept_counts(shapes, sparsities, distribution):
-    """Say how many weights each layer keeps.
+def kept_counts(
+    shapes: Sequence[tuple[int, ...]], sparsities: Sequence[float], distribution: str
+) -> list[int]:
+    """Count the weights that each layer keeps.
 
     Args:
         shapes: List of the kernels' shapes, `(features, units)`.
@@ -27,8 +30,8 @@ def kept_counts(shapes, sparsities, distribution):
     return [max(1, round(count)) for count in kept]
 
 
-def _spread(total, sizes, shares):
-    """Spread weights over layers in proportion to `shares`, to none more than it has room for."""
+def _spread(total: float, sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Spread weights over layers in proportion to `shares`, up to what each has room for."""
     full = np.zeros(len(sizes), bool)
     while not full.all():
         rest = (total - sizes[full].sum()) / shares[~full].sum()
@@ -39,7 +42,7 @@ def _spread(total, sizes, shares):
     return sizes
 
 
-def random_choice(shape, count):
-    """Mark `count` random weights, those that `keras.utils.set_random_seed` fixes."""
+def random_choice(shape: tuple[int, ...], count: int) -> np.ndarray:
+    """Mark `count` random weights; `keras.utils.set_random_seed` makes the choice repeatable."""
     scores = keras.initializers.RandomUniform(0.0, 1.0)(shape)
     return largest(ops.convert_to_numpy(scores), count)

@@ -1,5 +1,8 @@
 """`SwitchMoE`: a mixture of feed-forward experts of which each token runs the top k."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -18,15 +21,15 @@ class SwitchMoE(MixtureOfExperts):
 
     Without a `capacity_factor` no token is dropped. With one, an expert takes at most
     `ceil(capacity_factor * tokens * top_k / num_experts)` tokens of a batch, in training and at
-    inference, so that outputs depend on what else is in the batch. First choices go before second
-    ones and then the order of the tokens counts. What does not fit is dropped: the other experts
+    inference, so that outputs depend on the rest of the batch. First choices go before second
+    ones, then earlier tokens before later ones. What does not fit is dropped: the other experts
     of the token keep their weights, and a token that no expert takes passes through unchanged.
 
-    `count_macs` counts what an implementation runs that sends each token to its own experts only:
-    `top_k / num_experts` of the experts, an upper bound where tokens are dropped, and the router
-    in the column of the gates. This layer itself is a baseline for accuracy and not for time: it
-    runs every expert on every token and multiplies by the weight, 0 for most, which works on all
-    backends with shapes known in advance.
+    `count_macs` counts what an implementation would run that sends each token to its own experts
+    only: `top_k / num_experts` of the experts, an upper bound if tokens are dropped, and the router
+    in the column of the gates. This layer itself is a baseline for accuracy, not for time: it runs
+    every expert on every token and multiplies by the weight, which is 0 for most, because that
+    works on all backends with shapes known in advance.
 
     Args:
         num_experts: Positive integer.
@@ -35,10 +38,10 @@ class SwitchMoE(MixtureOfExperts):
             has features.
         activation: Activation function of the hidden units or its name. Defaults to `"relu"`.
         top_k: Positive integer up to `num_experts`, the experts of each token. Defaults to 1.
-        capacity_factor: Float above 0, the room of an expert as a multiple of its equal share of
+        capacity_factor: Float above 0, the room of an expert as a multiple of an equal share of
             the assignments. Defaults to `None`: no limit.
         balance_weight: Float of at least 0 that multiplies the load-balancing loss, which is 1
-            where the experts are equally busy. Defaults to 0.01.
+            if the experts are equally busy. Defaults to 0.01.
         z_weight: Float of at least 0 that multiplies the router z-loss. Defaults to 0.001.
         **kwargs: `name`, `dtype` and the other arguments of `keras.layers.Layer`.
 
@@ -59,7 +62,7 @@ class SwitchMoE(MixtureOfExperts):
             to experts that were dropped.
 
     Raises:
-        ValueError: If an argument is outside what is allowed, or if `capacity_factor` is given and
+        ValueError: If an argument is out of range, or if `capacity_factor` is given and
             `units` is not the number of input features.
 
     Examples:
@@ -76,17 +79,17 @@ class SwitchMoE(MixtureOfExperts):
 
     def __init__(
         self,
-        num_experts,
-        hidden_units,
-        units=None,
-        activation="relu",
+        num_experts: int,
+        hidden_units: int,
+        units: int | None = None,
+        activation: str | Callable[..., Any] | None = "relu",
         *,
-        top_k=1,
-        capacity_factor=None,
-        balance_weight=0.01,
-        z_weight=0.001,
-        **kwargs,
-    ):
+        top_k: int = 1,
+        capacity_factor: float | None = None,
+        balance_weight: float = 0.01,
+        z_weight: float = 0.001,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(num_experts, hidden_units, units, activation, **kwargs)
         checks.positive_integer("top_k", top_k)
         if top_k > num_experts:
@@ -104,10 +107,10 @@ class SwitchMoE(MixtureOfExperts):
         self.z_weight = z_weight
 
     @property
-    def experts_per_token(self):
+    def experts_per_token(self) -> int:
         return self.top_k
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         features = input_shape[-1]
         if self.capacity_factor is not None and self.units not in (None, features):
             raise ValueError(
@@ -121,7 +124,7 @@ class SwitchMoE(MixtureOfExperts):
         self.token_share = self._statistic("token_share", equal_share, (self.num_experts,))
         self.dropped_share = self._statistic("dropped_share", 0.0, ())
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         tokens = as_tokens(inputs)
         logits = self.router(tokens)
         chosen, weights, kept = self._assign(logits)
@@ -134,8 +137,8 @@ class SwitchMoE(MixtureOfExperts):
             outputs = ops.where(ops.any(kept, axis=-1, keepdims=True), outputs, tokens)
         return as_positions(outputs, inputs)
 
-    def route(self, inputs):
-        """Give the experts of each token and their weights, as `call` uses them.
+    def route(self, inputs: Any) -> tuple[Any, Any]:
+        """Return the experts of each token and their weights, as `call` uses them.
 
         Args:
             inputs: Tensor of shape `(batch, ..., features)`.
@@ -159,13 +162,13 @@ class SwitchMoE(MixtureOfExperts):
                 f"Layer {self.name!r} must be built before it can route: call it on inputs or give "
                 f"its model a `keras.Input`. Received: built={self.built}"
             )
-        # What `call` sees, so that rounding cannot make another choice.
+        # The inputs that `call` sees, so that rounding cannot change the choice.
         inputs = ops.cast(ops.convert_to_tensor(inputs), self.compute_dtype)
         chosen, weights, _ = self._assign(self.router(as_tokens(inputs)))
         experts = ops.argmax(chosen, axis=-1)
         return as_positions(experts, inputs), as_positions(weights, inputs)
 
-    def _assign(self, logits):
+    def _assign(self, logits: Any) -> tuple[Any, Any, Any]:
         """Choose the experts, their weights (0 if dropped) and which choices are kept."""
         chosen, weights = routing.choose_experts(logits, self.top_k)
         if self.capacity_factor is None:
@@ -173,18 +176,18 @@ class SwitchMoE(MixtureOfExperts):
         kept = routing.within_capacity(chosen, self.capacity_factor)
         return chosen, ops.multiply(weights, kept), kept
 
-    def _charge(self, logits, chosen):
-        """Add what unequal load and large logits cost to the loss."""
+    def _charge(self, logits: Any, chosen: Any) -> None:
+        """Add the losses for unequal load and large logits."""
         balance = ops.multiply(self.balance_weight, routing.balance_loss(logits, chosen))
         self.add_loss(ops.add(balance, ops.multiply(self.z_weight, routing.z_loss(logits))))
 
-    def _follow(self, chosen, kept):
-        """Keep which share of the tokens each expert took and how many were dropped."""
+    def _follow(self, chosen: Any, kept: Any) -> None:
+        """Record the share of the tokens that each expert took and the share that was dropped."""
         taken = ops.sum(ops.multiply(chosen, ops.expand_dims(kept, -1)), axis=1)
         self.token_share.assign(ops.mean(taken, axis=0))
         self.dropped_share.assign(ops.subtract(1.0, ops.mean(kept)))
 
-    def _statistic(self, name, value, shape):
+    def _statistic(self, name: str, value: float, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
@@ -194,7 +197,7 @@ class SwitchMoE(MixtureOfExperts):
             autocast=False,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "top_k": self.top_k,

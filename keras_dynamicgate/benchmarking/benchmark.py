@@ -1,8 +1,9 @@
-"""`benchmark`: what skipping saves in milliseconds, beside what it is measured against."""
+"""`benchmark`: how many milliseconds skipping saves, compared with the dense reference."""
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,36 +17,45 @@ from keras_dynamicgate.engine.engine import InferenceEngine
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils import checks
 
+Run = Callable[[np.ndarray], Any]
+
 LEAST_ROUNDS = 3
-WARM_UP, TIMED = 0.02, 0.02  # seconds a round; shorter, caches still hold what ran before
+WARM_UP, TIMED = 0.02, 0.02  # seconds a round; in shorter ones the caches still hold the run before
 LEAST_CALLS = 4
 PAUSE = 0.03  # seconds; idle threads of one library (OpenBLAS: 26 ms) spin and slow down the next
 MAC_SAMPLES = 1024
 
 
-def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seconds=2.0):
+def benchmark(
+    model: keras.Model,
+    x: Any,
+    batch_sizes: Iterable[int] = (1, 8, 64, 256, 1024),
+    *,
+    threads: int | None = None,
+    seconds: float = 2.0,
+) -> BenchmarkReport:
     """Measure a gated model against its dense reference: masked, compacted and on the engine.
 
-    All run interleaved, round after round, so that what else the machine does hits them alike.
+    All of them take turns, round after round, so that other load on the machine affects all alike.
     The dense reference is the same network with every gate open and no gate networks. Keras models
-    run as compiled functions of the backend in use, on PyTorch eagerly, without the time that
-    `predict` takes around them; all go from NumPy array to NumPy array.
+    run as compiled functions of the backend in use, or eagerly on PyTorch, without the overhead of
+    `predict`; each call takes a NumPy array and returns one.
 
     Args:
         model: A built Sequential or Functional model with gated layers and one input.
-        x: Inputs, array of shape `(samples, ...)`. Batches are taken from it in turn, from the
-            start again where there are too few samples.
+        x: Inputs, array of shape `(samples, ...)`. Batches are taken from it in turn, starting
+            over where there are too few samples.
         batch_sizes: Positive integers. Defaults to `(1, 8, 64, 256, 1024)`.
         threads: Integer, the threads of the engine; Keras's backends take their own settings.
             Defaults to `None`: all cores.
-        seconds: Float of at least 0, about how long each batch size is measured. Defaults to 2.0.
+        seconds: Float of at least 0, roughly how long to measure each batch size. Defaults to 2.0.
 
     Returns:
         A `BenchmarkReport`; `print` shows it as a table.
 
     Raises:
-        ValueError: If `x` is empty, an argument is outside what is allowed, the model has several
-            inputs or its cost cannot be counted.
+        ValueError: If `x` is empty, an argument is out of range, the model has several inputs, or
+            its cost cannot be counted.
 
     Examples:
         >>> model = keras.Sequential([
@@ -78,7 +88,7 @@ def benchmark(model, x, batch_sizes=(1, 8, 64, 256, 1024), *, threads=None, seco
     return report
 
 
-def _checked_sizes(batch_sizes):
+def _checked_sizes(batch_sizes: Any) -> tuple[int, ...]:
     if isinstance(batch_sizes, str) or not isinstance(batch_sizes, Iterable):
         raise ValueError(
             "Argument `batch_sizes` must be a list or tuple of positive integers. "
@@ -90,7 +100,7 @@ def _checked_sizes(batch_sizes):
     return sizes
 
 
-def _checked_inputs(model, x):
+def _checked_inputs(model: keras.Model, x: Any) -> np.ndarray:
     inputs = len(graph.functional(model).inputs)
     if inputs != 1:
         raise ValueError(
@@ -106,8 +116,10 @@ def _checked_inputs(model, x):
     return x
 
 
-def _contenders(model, x, relative, threads):
-    """Give what can be measured, as pairs of a function and its relative MACs, and what cannot."""
+def _contenders(
+    model: keras.Model, x: np.ndarray, relative: float, threads: int | None
+) -> tuple[dict[str, tuple[Run, float]], list[str]]:
+    """Return what can be measured, as functions with relative MACs, and notes on the rest."""
     contenders = {
         "dense": (runner(dense_reference(model)), 1.0),
         "masked": (runner(model), relative),
@@ -129,7 +141,7 @@ def _contenders(model, x, relative, threads):
     return contenders, notes
 
 
-def _compacted(model):
+def _compacted(model: keras.Model) -> keras.Model:
     from keras_dynamicgate.compaction.compact import compact
     from keras_dynamicgate.macs.model_cost import model_cost
 
@@ -138,24 +150,26 @@ def _compacted(model):
     return compact(model)
 
 
-def _batches(x, size):
-    """Give several batches of one size, with different samples where there are enough."""
+def _batches(x: np.ndarray, size: int) -> list[np.ndarray]:
+    """Take several batches of one size, with different samples if there are enough."""
     count = min(16, max(1, len(x) // size))
     index = np.arange(count * size) % len(x)
     return [np.ascontiguousarray(x[index[i * size : (i + 1) * size]]) for i in range(count)]
 
 
-def measure(contenders, batches, seconds):
+def measure(
+    contenders: dict[str, Run], batches: list[np.ndarray], seconds: float
+) -> dict[str, list[float]]:
     """Time functions on batches, round after round.
 
-    In each round every function runs some milliseconds in a row, the first of them untimed: that is
-    how it runs in a busy service. Before that it pauses, which gives the threads of the function
-    before it time to go to sleep.
+    In each round every function runs for some milliseconds in a row, the first of them untimed, as
+    it would in a busy service. A pause before that gives the threads of the previous function time
+    to go to sleep.
 
     Args:
         contenders: Dict from name to a function of a batch.
         batches: List of arrays that the calls take in turn.
-        seconds: Float, about how long all of it takes; there are `LEAST_ROUNDS` rounds at least.
+        seconds: Float, roughly how long all of it takes; there are at least `LEAST_ROUNDS` rounds.
 
     Returns:
         Dict from name to the list of times, in seconds.
@@ -174,8 +188,8 @@ def measure(contenders, batches, seconds):
     return times
 
 
-def _calls(run, batches, seconds, least):
-    """Call a function for some seconds, at least so many times; give the time of each call."""
+def _calls(run: Run, batches: Iterator[np.ndarray], seconds: float, least: int) -> list[float]:
+    """Call a function for some seconds, `least` times or more; return the time of each call."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < least or time.perf_counter() < end:
@@ -186,7 +200,7 @@ def _calls(run, batches, seconds, least):
     return times
 
 
-def _timing(name, size, times, dense, share):
+def _timing(name: str, size: int, times: Sequence[float], dense: float, share: float) -> Timing:
     median = float(np.median(times))
     return Timing(
         name=name,

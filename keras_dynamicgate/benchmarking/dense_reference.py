@@ -1,4 +1,4 @@
-"""The network that a gated model is measured against: itself without gates."""
+"""The network that a gated model is compared with: itself without gates."""
 
 import keras
 
@@ -6,11 +6,11 @@ from keras_dynamicgate.graph.state import copy_all_state, copy_state
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
 
-def dense_reference(model):
+def dense_reference(model: keras.Model) -> keras.Model:
     """Copy a model without its gates: the same network with every gate open.
 
     Args:
-        model: A built Sequential or Functional model; models inside it are copied, too.
+        model: A built Sequential or Functional model; models inside it are copied as well.
 
     Returns:
         A Keras model with the same weights whose gated layers have `gate=None`.
@@ -27,7 +27,7 @@ def dense_reference(model):
     return copy
 
 
-def _without_gate(layer):
+def _without_gate(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, keras.Model):
         return dense_reference(layer)
     config = layer.get_config()
@@ -36,7 +36,7 @@ def _without_gate(layer):
     return type(layer).from_config(config)
 
 
-def _copy_weights(model, copy):
+def _copy_weights(model: keras.Model, copy: keras.Model) -> None:
     for layer, copied in zip(model.layers, copy.layers, strict=True):
         if isinstance(layer, keras.Model):
             continue

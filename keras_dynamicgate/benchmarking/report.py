@@ -11,24 +11,24 @@ HEADS = ("batch", "run", "median", "p90", "samples/s", "ratio to dense", "ratio 
 FOOTNOTES = (
     "ratio to dense: how many times faster than the same network with every gate open.",
     "ratio to limit: time that the multiply-accumulates alone would allow (dense time x relative "
-    "MACs) over the time taken; 1 is all that skipping can give.",
+    "MACs) over the time taken; 1 is the most that skipping can give.",
 )
 
 BEYOND_LIMIT = (
-    "A ratio to limit above 1 is more than skipping gives: the runs then differ in other things, "
-    "too, such as the time that the backend takes to start a call, or what still fits a cache."
+    "A ratio to limit above 1 is more than skipping can give: the runs then differ in other ways "
+    "as well, such as the time that the backend takes to start a call, or what fits into a cache."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """How fast one way of running a model is at one batch size.
+    """The speed of one way of running a model at one batch size.
 
     Attributes:
         name: `"dense"`, `"masked"`, `"compact"` or `"engine"`.
         batch_size: Integer.
         median: Milliseconds of a call.
-        p90: Milliseconds that 90 % of the calls stay below.
+        p90: Milliseconds within which 90 % of the calls finish.
         throughput: Samples per second, by the median.
         ratio_to_dense: Median of the dense reference over this one.
         ratio_to_limit: Dense median times relative MACs over this median.
@@ -71,14 +71,14 @@ class BenchmarkReport:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything in the report as a dict that `json.dump` takes."""
+        """Return everything in the report as a dict that `json.dump` takes."""
         return dataclasses.asdict(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         title = f"Milliseconds per batch ({self.backend}, relative MACs {self.relative:.3f})"
         return as_text([make_table(title, HEADS, self._rows(), texts=("run",))], self._footnotes())
 
-    def _footnotes(self):
+    def _footnotes(self) -> list[str]:
         beyond = any(round(timing.ratio_to_limit, 2) > 1 for timing in self.timings)
         return [*FOOTNOTES, *([BEYOND_LIMIT] if beyond else []), *self.notes]
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import keras_dynamicgate
 from keras_dynamicgate.cli import benchmark, compact, compare, macs, report
@@ -11,14 +12,14 @@ COMMANDS = (macs, compact, benchmark, report, compare)
 WRONG_INPUT = 2
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: List of strings. Defaults to `None`: those that the process was started with.
+        arguments: List of strings. Defaults to `None`: the arguments of the process.
 
     Returns:
-        Integer, the exit code: 0, or 2 where a file or an argument cannot be used.
+        Integer, the exit code: 0, or 2 if a file or an argument cannot be used.
 
     Examples:
         >>> main(["macs", "model.keras", "--data", "x.npy"])  # doctest: +SKIP
@@ -33,7 +34,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="keras-dynamicgate",
         description="Tools for gated Keras models.",

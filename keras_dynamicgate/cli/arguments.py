@@ -1,14 +1,21 @@
-"""Arguments that several commands have, so that their names and words are the same in all."""
+"""Arguments that several commands share, so that their names and words are the same in all."""
 
 import argparse
 import json
+from collections.abc import Callable
+from typing import Any
 
 
-def add_command(commands, name, run, text):
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    text: str,
+) -> argparse.ArgumentParser:
     """Add a command that takes a model.
 
     Args:
-        commands: What `ArgumentParser.add_subparsers` gave.
+        commands: The result of `ArgumentParser.add_subparsers`.
         name: The name of the command.
         run: Function that takes the parsed options and runs the command.
         text: What the command does, for the help.
@@ -23,7 +30,9 @@ def add_command(commands, name, run, text):
     return command
 
 
-def add_data(command, text="inputs", required=False):
+def add_data(
+    command: argparse.ArgumentParser, text: str = "inputs", required: bool = False
+) -> None:
     """Add the option that names a file of inputs."""
     command.add_argument(
         "--data",
@@ -33,26 +42,26 @@ def add_data(command, text="inputs", required=False):
     )
 
 
-def add_output(command, option, metavar, text):
-    """Add the option that names the file to write, and the one that allows to replace it."""
+def add_output(command: argparse.ArgumentParser, option: str, metavar: str, text: str) -> None:
+    """Add the option that names the file to write, and the one that allows replacing it."""
     command.add_argument(option, required=True, metavar=metavar, help=text)
     command.add_argument("--force", action="store_true", help="replace the file if it exists")
 
 
-def positive(text):
+def positive(text: str) -> int:
     """Read a positive integer."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
     return int(text)
 
 
-def print_report(report, options, **files):
+def print_report(report: Any, options: argparse.Namespace, **files: str) -> None:
     """Print a report as tables or as JSON.
 
     Args:
         report: An object with `to_dict` whose string is a table.
         options: The parsed options.
-        **files: Files that the command wrote, by their key in the JSON.
+        **files: Names of the files that the command wrote, by their key in the JSON.
     """
     if options.json:
         print(json.dumps({**report.to_dict(), **files}, indent=2))

@@ -1,4 +1,4 @@
-"""`keras-dynamicgate benchmark`: what a saved model saves in milliseconds."""
+"""`keras-dynamicgate benchmark`: how many milliseconds the gates of a saved model save."""
 
 import argparse
 import math
@@ -8,7 +8,7 @@ from keras_dynamicgate.cli.files import load_array, load_model_for_one_array
 from keras_dynamicgate.cli.wrong_input import wrong_input
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands,
@@ -30,9 +30,10 @@ def add(commands):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    data, model = load_array(options.data), load_model_for_one_array(options.model)
+    data = load_array(options.data)
+    model = load_model_for_one_array(options.model, data)
     from keras_dynamicgate.benchmarking.benchmark import benchmark
 
     with wrong_input():
@@ -42,11 +43,11 @@ def run(options):
     print_report(report, options)
 
 
-def _sizes(text):
+def _sizes(text: str) -> tuple[int, ...]:
     return tuple(positive(part.strip()) for part in text.split(","))
 
 
-def _seconds(text):
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:

@@ -1,4 +1,7 @@
-"""`keras-dynamicgate compact`: a smaller file for the same outputs."""
+"""`keras-dynamicgate compact`: a smaller model with the same outputs."""
+
+import argparse
+import sys
 
 from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
 from keras_dynamicgate.cli.files import (
@@ -6,11 +9,12 @@ from keras_dynamicgate.cli.files import (
     load_array,
     load_model,
     load_model_for_one_array,
+    save_model,
 )
 from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands, "compact", run, "write a smaller model without the units that gates close"
@@ -18,22 +22,27 @@ def add(commands):
     add_output(command, "--out", "small.keras", "the smaller model")
     add_data(
         command,
-        "inputs to judge input-dependent gates by: what they never open is removed, too "
-        "(default: only what static gates close)",
+        "inputs to judge input-dependent gates by: what they never open is removed as well "
+        "(default: remove only what static gates close)",
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_output(options.out, ".keras", options.force)
     data = None if options.data is None else load_array(options.data)
-    model = load_model(options.model) if data is None else load_model_for_one_array(options.model)
+    if data is None:
+        model = load_model(options.model)
+    else:
+        model = load_model_for_one_array(options.model, data)
     from keras_dynamicgate.compaction.compact import compact_with_report
 
     with wrong_input():
         small, report = compact_with_report(model, data)
     try:
-        small.save(options.out)
+        save_model(small, options.out)
     except OSError as error:
         raise WrongInput(f"cannot write {options.out!r}: {error}") from error
+    if not report.layers:
+        print("keras-dynamicgate: no units could be removed", file=sys.stderr)
     print_report(report, options, out=options.out)

@@ -1,4 +1,6 @@
-"""`keras-dynamicgate report`: what the gates of a saved model do, as a web page in one file."""
+"""`keras-dynamicgate report`: a web page, in one file, on what the gates of a saved model do."""
+
+import argparse
 
 from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
 from keras_dynamicgate.cli.files import (
@@ -12,7 +14,7 @@ from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
 from keras_dynamicgate.reports import html_report
 
 
-def add(commands):
+def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser."""
     command = add_command(
         commands, "report", run, "write a web page on what the gates of a model do"
@@ -34,14 +36,14 @@ def add(commands):
     add_output(command, "--html", "report.html", "the page")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_output(options.html, ".html", options.force)
     data = load_array(options.data)
     labels = None if options.labels is None else load_array(options.labels, "labels")
     names = None if options.class_names is None else load_names(options.class_names)
     results = None if options.results is None else load_json(options.results)
-    model = load_model_for_one_array(options.model)
+    model = load_model_for_one_array(options.model, data)
 
     with wrong_input():
         try:

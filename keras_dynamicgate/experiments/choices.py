@@ -9,8 +9,8 @@ from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
 
 
-def choices_of(model, x, batch_size=512):
-    """Collect what input-dependent gates and experts choose.
+def choices_of(model: keras.Model, x: np.ndarray, batch_size: int = 512) -> np.ndarray | None:
+    """Collect the choices of input-dependent gates and experts.
 
     Args:
         model: A Keras model.
@@ -25,7 +25,7 @@ def choices_of(model, x, batch_size=512):
     return np.concatenate(columns, axis=1) if columns else None
 
 
-def _masks(model, x, batch_size):
+def _masks(model: keras.Model, x: np.ndarray, batch_size: int) -> list[np.ndarray]:
     if not any(layer.gate.input_dependent for layer in gated_layers(model)):
         return []
     masks: dict = {}
@@ -36,7 +36,7 @@ def _masks(model, x, batch_size):
     return [np.concatenate(batches) for batches in masks.values()]
 
 
-def _experts(model, x, batch_size):
+def _experts(model: keras.Model, x: np.ndarray, batch_size: int) -> list[np.ndarray]:
     chosen = []
     for layer in model.layers:
         if isinstance(layer, SwitchMoE):

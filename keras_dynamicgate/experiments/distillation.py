@@ -1,16 +1,20 @@
-"""Distillation: training towards what a larger network answers as well as towards the labels."""
+"""Distillation: training towards the answers of a larger network as well as towards the labels."""
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_dynamicgate.datasets import Split
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 class DistillationLoss(keras.losses.Loss):
     """Cross-entropy with the labels and, softened by a temperature, with a teacher's answers.
 
-    `(1 - weight) * cross_entropy(label) + weight * temperature**2 * cross_entropy(teacher)`, the
-    second with both sides' logits divided by the temperature.
+    `(1 - weight) * cross_entropy(label) + weight * temperature**2 * cross_entropy(teacher)`, where
+    the second divides the logits of both by the temperature.
 
     Args:
         weight: Float from 0 to 1, the share of the teacher. Defaults to 0.5.
@@ -31,12 +35,18 @@ class DistillationLoss(keras.losses.Loss):
     - Hinton et al., 2015 (arXiv 1503.02531)
     """
 
-    def __init__(self, weight=0.5, temperature=2.0, name="distillation_loss", **kwargs):
+    def __init__(
+        self,
+        weight: float = 0.5,
+        temperature: float = 2.0,
+        name: str = "distillation_loss",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.weight = weight
         self.temperature = temperature
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         labels, teacher = ops.cast(y_true[:, 0], "int32"), y_true[:, 1:]
         hard = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         soft = ops.categorical_crossentropy(
@@ -44,12 +54,12 @@ class DistillationLoss(keras.losses.Loss):
         )
         return (1.0 - self.weight) * hard + self.weight * self.temperature**2 * soft
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"weight": self.weight, "temperature": self.temperature}
         return {**super().get_config(), **config}
 
 
-def label_accuracy(y_true, y_pred):
+def label_accuracy(y_true: Any, y_pred: Any) -> Any:
     """Compare the label, in the first column of `y_true`, with the most probable class."""
     predicted = ops.argmax(y_pred, axis=-1)
     return ops.cast(ops.equal(ops.cast(y_true[:, 0], predicted.dtype), predicted), "float32")
@@ -63,12 +73,12 @@ class TaughtSplit:
         logits: Array of shape `(samples, classes)`, the teacher's answers to the split's samples.
     """
 
-    def __init__(self, split, logits):
+    def __init__(self, split: Split, logits: np.ndarray) -> None:
         self.split = split
         self.targets = np.concatenate([split.y[:, None], logits], axis=1).astype("float32")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: slice | np.ndarray | list[int]) -> tuple[np.ndarray, np.ndarray]:
         return self.split[rows][0], self.targets[rows]

@@ -1,4 +1,4 @@
-"""The families of models that are compared: how each spends a budget of relative MACs."""
+"""The families of models to compare: how each spends a budget of relative MACs."""
 
 import dataclasses
 import math
@@ -9,7 +9,9 @@ import keras
 
 from keras_dynamicgate import baselines
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
+from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments.networks import (
+    LayerBuilder,
     chain_macs,
     dense_macs,
     feature_count,
@@ -17,6 +19,7 @@ from keras_dynamicgate.experiments.networks import (
     prepared_inputs,
     widths,
 )
+from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 
@@ -27,13 +30,13 @@ DISTILLED = "_distilled"
 
 
 @dataclasses.dataclass
-class Candidate:
+class Contender:
     """A model that is ready to be trained.
 
     Attributes:
         model: The Keras model.
-        callbacks: What it needs while it is trained.
-        settings: Dict with what was chosen for this family and budget, for the tables.
+        callbacks: List of the callbacks that its training needs.
+        settings: Dict of the choices made for this family and budget, for the tables.
     """
 
     model: keras.Model
@@ -46,139 +49,145 @@ class Family:
     """A way to build models.
 
     Attributes:
-        build: Function `build(task, dataset, target)` that gives a `Candidate`.
+        build: Function `build(task, dataset, target)` that returns a `Contender`.
         budgeted: Whether it has a model for each target; otherwise there is one model.
     """
 
-    build: Callable[..., Candidate]
+    build: Callable[..., Contender]
     budgeted: bool = True
 
 
-def _linear(task, dataset, target):
+def _linear(task: Task, dataset: Dataset, target: float | None) -> Contender:
     inputs, x = prepared_inputs(task, dataset)
     outputs = keras.layers.Dense(dataset.num_classes, name="classes")(x)
-    return Candidate(keras.Model(inputs, outputs))
+    return Contender(keras.Model(inputs, outputs))
 
 
-def _dense(task, dataset, target):
-    return Candidate(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
+def _dense(task: Task, dataset: Dataset, target: float | None) -> Contender:
+    return Contender(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
 
 
-def _dropout(task, dataset, target):
+def _dropout(task: Task, dataset: Dataset, target: float | None) -> Contender:
     model = network(task, dataset, _dense_layer, dropout=task.dropout)
-    return Candidate(model, settings={"dropout": task.dropout})
+    return Contender(model, settings={"dropout": task.dropout})
 
 
-def _narrow(task, dataset, target):
+def _narrow(task: Task, dataset: Dataset, target: float) -> Contender:
     macs = target * dense_macs(task, dataset, task.hidden)
     factor = _closest(lambda factor: dense_macs(task, dataset, widths(task, factor)), macs)
     hidden = widths(task, factor)
     # Narrow networks need less dropout.
     dropout = round(task.dropout * factor, 3)
     model = network(task, dataset, _dense_layer, dropout=dropout, hidden=hidden)
-    return Candidate(model, settings={"widths": hidden, "dropout": dropout})
+    return Contender(model, settings={"widths": hidden, "dropout": dropout})
 
 
-def _static(task, dataset, target):
+def _static(task: Task, dataset: Dataset, target: float) -> Contender:
     # Static gates cost nothing, so each unit has its own.
-    def layer(units, name):
+    def layer(units: int, name: str) -> keras.layers.Layer:
         return DynamicGateDense(units, activation="relu", gate="static", block_size=1, name=name)
 
     return _gated(task, dataset, target, layer)
 
 
-def _dynamic(task, dataset, target):
-    def layer(units, name):
+def _dynamic(task: Task, dataset: Dataset, target: float) -> Contender:
+    def layer(units: int, name: str) -> keras.layers.Layer:
         return DynamicGateDense(units, activation="relu", name=name)
 
     return _gated(task, dataset, target, layer)
 
 
-def _dynamic_rigl(task, dataset, target):
-    # Half of the saving, in factors, by sparse weights and half by gates.
+def _dynamic_rigl(task: Task, dataset: Dataset, target: float) -> Contender:
+    # Sparse weights and gates save the same factor each.
     sparsity = 1.0 - math.sqrt(target)
 
-    def layer(units, name):
+    def layer(units: int, name: str) -> keras.layers.Layer:
         dense = baselines.RigLDense(units, activation="relu", sparsity=sparsity)
         return DynamicGateDense(units, dense=dense, name=name)
 
-    candidate = _gated(task, dataset, target, layer)
-    candidate.callbacks.append(_rewiring(task, dataset))
-    candidate.settings["sparsity"] = round(sparsity, 3)
-    return candidate
+    contender = _gated(task, dataset, target, layer)
+    contender.callbacks.append(_rewiring(task, dataset))
+    contender.settings["sparsity"] = round(sparsity, 3)
+    return contender
 
 
-def _gated(task, dataset, target, layer):
+def _gated(task: Task, dataset: Dataset, target: float, layer: LayerBuilder) -> Contender:
     gate = DynamicGate(block_size=task.input_block, name="features")
     model = network(task, dataset, layer, dropout=task.dropout, gate=gate)
-    return Candidate(model, [MacBudget(target)], {"dropout": task.dropout})
+    return Contender(model, [MacBudget(target)], {"dropout": task.dropout})
 
 
-def _pruned(task, dataset, target):
-    def layer(units, name):
+def _pruned(task: Task, dataset: Dataset, target: float) -> Contender:
+    def layer(units: int, name: str) -> keras.layers.Layer:
         return baselines.MagnitudePrunedDense(units, activation="relu", name=name)
 
     sparsity = _sparsity(task, dataset, target)
     interval = _interval(task, dataset)
     callback = baselines.MagnitudePruning(sparsity, interval=interval, scope="global")
     model = network(task, dataset, layer, dropout=task.dropout)
-    return Candidate(model, [callback], {"dropout": task.dropout, "sparsity": round(sparsity, 4)})
+    return Contender(model, [callback], {"dropout": task.dropout, "sparsity": round(sparsity, 4)})
 
 
-def _rigl(task, dataset, target):
+def _rigl(task: Task, dataset: Dataset, target: float) -> Contender:
     sparsity = _sparsity(task, dataset, target)
 
-    def layer(units, name):
+    def layer(units: int, name: str) -> keras.layers.Layer:
         return baselines.RigLDense(units, activation="relu", sparsity=sparsity, name=name)
 
     model = network(task, dataset, layer, dropout=task.dropout)
     settings = {"dropout": task.dropout, "sparsity": round(sparsity, 4)}
-    return Candidate(model, [_rewiring(task, dataset)], settings)
+    return Contender(model, [_rewiring(task, dataset)], settings)
 
 
-def _rewiring(task, dataset):
+def _rewiring(task: Task, dataset: Dataset) -> baselines.RigLUpdate:
     return baselines.RigLUpdate(interval=_interval(task, dataset))
 
 
-def _interval(task, dataset):
+def _interval(task: Task, dataset: Dataset) -> int:
     """Spread `REWIRINGS` evenly over the training, however short it is."""
     return max(1, task.recipe.steps(len(dataset.train)) // REWIRINGS)
 
 
-def _sparsity(task, dataset, target):
-    """Give the share of the hidden layers' weights to leave out; the head stays dense."""
+def _sparsity(task: Task, dataset: Dataset, target: float) -> float:
+    """Return the share of the hidden layers' weights to leave out; the head stays dense."""
     total = dense_macs(task, dataset, task.hidden)
     head = task.hidden[-1] * dataset.num_classes
     return 1.0 - (target * total - head) / (total - head)
 
 
-def _switch_moe(task, dataset, target):
-    def mixture(experts, hidden, units):
+def _switch_moe(task: Task, dataset: Dataset, target: float) -> Contender:
+    def mixture(experts: int, hidden: int, units: int) -> keras.layers.Layer:
         return baselines.SwitchMoE(experts, hidden, units, top_k=CHOSEN_EXPERTS, name="experts")
 
     return _mixture(task, dataset, target, mixture, CHOSEN_EXPERTS)
 
 
-def _soft_moe(task, dataset, target):
-    def mixture(experts, hidden, units):
+def _soft_moe(task: Task, dataset: Dataset, target: float) -> Contender:
+    def mixture(experts: int, hidden: int, units: int) -> keras.layers.Layer:
         return baselines.SoftMoE(experts, hidden, units, name="experts")
 
     return _mixture(task, dataset, target, mixture, EXPERTS)
 
 
-def _mixture(task, dataset, target, mixture, running):
-    """Put experts in the place of the first two layers; `running` of them run for a sample.
+def _mixture(
+    task: Task,
+    dataset: Dataset,
+    target: float,
+    mixture: Callable[[int, int, int], keras.layers.Layer],
+    running: int,
+) -> Contender:
+    """Put experts in place of the first two layers; `running` of them run for each sample.
 
-    The widths are chosen so that what runs, the router included, costs the target.
+    The widths are chosen so that what runs, including the router, costs the target.
     """
     budget = target * dense_macs(task, dataset, task.hidden)
     features = feature_count(dataset)
 
-    def sizes(factor):
+    def sizes(factor: float) -> tuple[int, tuple[int, ...]]:
         hidden, *rest = widths(task, factor)
         return hidden, (*rest, dataset.num_classes)
 
-    def macs(factor):
+    def macs(factor: float) -> int:
         hidden, rest = sizes(factor)
         expert = chain_macs((features, hidden, rest[0]))
         return features * EXPERTS + running * expert + chain_macs(rest)
@@ -190,15 +199,15 @@ def _mixture(task, dataset, target, mixture, running):
         x = keras.layers.Activation("relu")(x)
         x = keras.layers.Dense(following, name=f"dense{number}")(x)
     settings = {"experts": EXPERTS, "running": running, "expert width": hidden}
-    return Candidate(keras.Model(inputs, x), settings=settings)
+    return Contender(keras.Model(inputs, x), settings=settings)
 
 
-def _dense_layer(units, name):
+def _dense_layer(units: int, name: str) -> keras.layers.Layer:
     return keras.layers.Dense(units, activation="relu", name=name)
 
 
-def _closest(macs_of, macs, steps=40):
-    """Find by bisection the factor from 0 to 1 at which a network costs as close to `macs`."""
+def _closest(macs_of: Callable[[float], float], macs: float, steps: int = 40) -> float:
+    """Find, by bisection, the factor from 0 to 1 at which a network costs closest to `macs`."""
     low, high = 0.0, 1.0
     for _ in range(steps):
         middle = (low + high) / 2
@@ -221,12 +230,12 @@ FAMILIES = {
 }
 
 
-def split_name(name):
+def split_name(name: str) -> tuple[str, bool]:
     """Split the name of a model into its family and whether it is distilled."""
     return name.removesuffix(DISTILLED), name.endswith(DISTILLED)
 
 
-def place(name):
-    """Give what models are sorted by: families as listed, each before its distilled one."""
+def place(name: str) -> tuple[int, bool]:
+    """Return the key that sorts models: families as listed, each before its distilled form."""
     family, distilled = split_name(name)
     return list(FAMILIES).index(family), distilled

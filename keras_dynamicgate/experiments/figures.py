@@ -1,17 +1,23 @@
-"""Pictures of a comparison: accuracy against cost, and gates over the training."""
+"""Pictures of a comparison: accuracy against cost, and gates over the epochs."""
 
 import itertools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_dynamicgate.experiments.tables import Line
 from keras_dynamicgate.pictures.figure import new_figure
 from keras_dynamicgate.utils.pareto import pareto_front
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def plot_pareto(summary):
+def plot_pareto(summary: Sequence[Line]) -> "Figure":
     """Draw accuracy against relative MACs with the Pareto front of each family.
 
     Args:
@@ -51,12 +57,12 @@ def plot_pareto(summary):
     return figure
 
 
-def plot_usage(runs):
+def plot_usage(runs: Sequence[dict[str, Any]]) -> "Figure":
     """Draw usage, open ratio and relative MACs over the epochs of the gated runs.
 
     Args:
-        runs: List of dicts as `compare` returns them, with a gated run among them. Of those that
-            differ in their seed alone, the one with the smallest seed is drawn.
+        runs: List of dicts as `compare` returns them, at least one of a gated model. Of runs that
+            differ only in their seed, the one with the smallest seed is drawn.
 
     Returns:
         A matplotlib `Figure`.
@@ -81,14 +87,14 @@ def plot_usage(runs):
     return figure
 
 
-def gated_runs(runs):
+def gated_runs(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Choose the gated runs of the smallest seed, by family and from large to small budgets.
 
     Args:
         runs: List of dicts as `compare` returns them.
 
     Returns:
-        List of those of the dicts that tell how the gates were used.
+        List of the dicts that record how the gates were used.
     """
     chosen: dict = {}
     for run in sorted(runs, key=lambda run: (run["model"], -(run["target"] or 0.0), run["seed"])):
@@ -97,7 +103,7 @@ def gated_runs(runs):
     return list(chosen.values())
 
 
-def _by_value(runs, key, looks):
-    """Give each value of a key one of the looks, in turn."""
+def _by_value(runs: Sequence[dict[str, Any]], key: str, looks: Iterable[Any]) -> dict[Any, Any]:
+    """Assign one of the looks to each value of a key, in turn."""
     values = dict.fromkeys(run[key] for run in runs)
     return dict(zip(values, itertools.cycle(looks), strict=False))

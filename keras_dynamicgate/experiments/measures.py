@@ -1,10 +1,13 @@
-"""What is measured on a trained model."""
+"""Measurements of a trained model."""
 
 import math
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments import signatures
 from keras_dynamicgate.experiments.choices import choices_of
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -14,11 +17,11 @@ NOISE = 0.1
 LONGEST_LIST = 1000
 
 
-def measure(model, dataset, reference_macs):
+def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[str, Any]:
     """Measure a trained classifier on the test split, with hard masks.
 
     Args:
-        model: A Keras model that gives logits of shape `(batch, classes)`.
+        model: A Keras model that returns logits of shape `(batch, classes)`.
         dataset: The `Dataset`.
         reference_macs: Integer, the multiply-accumulates of the full dense network.
 
@@ -47,8 +50,8 @@ def measure(model, dataset, reference_macs):
     }
 
 
-def macro_f1(labels, predictions, classes):
-    """Average the F1 score over the classes, each class counting alike.
+def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float:
+    """Average the F1 score over the classes, with the same weight for each.
 
     Args:
         labels: Integer array of shape `(samples,)`.
@@ -70,12 +73,15 @@ def macro_f1(labels, predictions, classes):
     return float(np.mean(scores))
 
 
-def _signatures(model, x, y, logits):
+def _signatures(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, logits: np.ndarray
+) -> dict[str, float] | None:
     chosen = choices_of(model, x)
     if chosen is None:
         return None
     random = np.random.default_rng(0)
     copies = [x + NOISE * x.std() * random.standard_normal(x.shape, "float32") for _ in range(2)]
+    again: list[Any] = [choices_of(model, copy) for copy in copies]
     confidence = ops.convert_to_numpy(ops.softmax(logits)).max(axis=1)
     return {
         "difficulty_correlation": signatures.difficulty_correlation(
@@ -84,12 +90,12 @@ def _signatures(model, x, y, logits):
         "mutual_information": signatures.mutual_information(chosen, y),
         "usage_entropy": signatures.usage_entropy(chosen),
         "usage_variation": signatures.usage_variation(chosen),
-        "flip_rate": signatures.flip_rate(*(choices_of(model, copy) for copy in copies)),
+        "flip_rate": signatures.flip_rate(*again),
     }
 
 
-def _open_features(model, dataset):
-    """Name the inputs that static gates leave open, where they have names and are not many."""
+def _open_features(model: keras.Model, dataset: Dataset) -> list[str] | None:
+    """Name the inputs that static gates leave open, if they have names and are few."""
     if dataset.feature_names is None:
         return None
     for layer in model.layers:

@@ -2,24 +2,39 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
+from keras_dynamicgate.datasets import Dataset
+from keras_dynamicgate.experiments.tasks import Task
 
-def network(task, dataset, layer, *, dropout, gate=None, hidden=None):
+LayerBuilder = Callable[[int, str], keras.layers.Layer]
+
+
+def network(
+    task: Task,
+    dataset: Dataset,
+    layer: LayerBuilder,
+    *,
+    dropout: float,
+    gate: keras.layers.Layer | None = None,
+    hidden: Sequence[int] | None = None,
+) -> keras.Model:
     """Build a classifier: flatten, rescale, hidden layers with dropout, and a dense head.
 
     Args:
         task: The `Task`.
         dataset: The `Dataset`, for the shape of its samples and the number of its classes.
-        layer: Function `layer(units, name)` that gives a hidden layer with ReLU.
+        layer: Function `layer(units, name)` that returns a hidden layer with ReLU.
         dropout: Float, the share of the hidden units that training drops.
         gate: Layer between the inputs and the first hidden layer. Defaults to `None`.
         hidden: Tuple of integers, the widths of the hidden layers. Defaults to `None`: those of
             the task.
 
     Returns:
-        A Keras model that gives logits of shape `(batch, classes)`.
+        A Keras model that returns logits of shape `(batch, classes)`.
     """
     inputs, x = prepared_inputs(task, dataset)
     if gate is not None:
@@ -30,8 +45,8 @@ def network(task, dataset, layer, *, dropout, gate=None, hidden=None):
     return keras.Model(inputs, keras.layers.Dense(dataset.num_classes, name="classes")(x))
 
 
-def prepared_inputs(task, dataset):
-    """Create the input of a network and bring it to mean 0 and one axis."""
+def prepared_inputs(task: Task, dataset: Dataset) -> tuple[Any, Any]:
+    """Create the input of a network; return it and what it becomes, flattened and rescaled."""
     shape = dataset.train.element_spec[0].shape
     inputs = keras.Input(shape)
     x = keras.layers.Flatten()(inputs) if len(shape) > 1 else inputs
@@ -40,21 +55,21 @@ def prepared_inputs(task, dataset):
     return inputs, x
 
 
-def widths(task, factor):
-    """Scale the widths of a task's hidden layers; at least 1 unit each."""
+def widths(task: Task, factor: float) -> tuple[int, ...]:
+    """Scale the widths of a task's hidden layers, to at least 1 unit each."""
     return tuple(max(1, round(units * factor)) for units in task.hidden)
 
 
-def dense_macs(task, dataset, hidden):
+def dense_macs(task: Task, dataset: Dataset, hidden: Sequence[int]) -> int:
     """Count the multiply-accumulates of the dense network with the given hidden widths."""
     return chain_macs((feature_count(dataset), *hidden, dataset.num_classes))
 
 
-def chain_macs(sizes):
-    """Count the multiply-accumulates of dense layers, one behind the other, between these sizes."""
+def chain_macs(sizes: Sequence[int]) -> int:
+    """Count the multiply-accumulates of successive dense layers between these sizes."""
     return sum(rows * columns for rows, columns in itertools.pairwise(sizes))
 
 
-def feature_count(dataset):
-    """Count the numbers that a sample of a data set consists of."""
+def feature_count(dataset: Dataset) -> int:
+    """Count the features of a sample of a data set."""
     return math.prod(dataset.train.element_spec[0].shape)

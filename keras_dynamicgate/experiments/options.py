@@ -1,6 +1,7 @@
 """The options of a comparison on the command line, for the examples and for the command."""
 
 import argparse
+from typing import Any
 
 from keras_dynamicgate.experiments.families import FAMILIES
 from keras_dynamicgate.experiments.runner import MODELS, TARGETS
@@ -8,13 +9,13 @@ from keras_dynamicgate.experiments.runner import MODELS, TARGETS
 QUICK_TARGETS = (0.3,)
 
 
-def add_options(parser):
+def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare` to a parser.
 
     Args:
         parser: An `argparse.ArgumentParser`.
     """
-    parser.add_argument("--data-dir", help="folder with the originals; without it they are fetched")
+    parser.add_argument("--data-dir", help="folder with the original data (default: download them)")
     parser.add_argument(
         "--models",
         type=_names,
@@ -32,20 +33,22 @@ def add_options(parser):
         "--seeds",
         type=_seeds,
         metavar="N or A,B,...",
-        help="how many seeds from 0 on, or, with a comma, which: `1,2`, or `1,` for seed 1 alone "
-        "(default: 3; quick: 1)",
+        help="number of seeds, counted from 0, or, with a comma, the seeds: `1,2`, or `1,` for "
+        "seed 1 only (default: 3; quick: 1)",
     )
     parser.add_argument("--out", help="folder for results and pictures (default: runs/TASK)")
     parser.add_argument(
-        "--quick", action="store_true", help="few epochs, one budget, one seed: see that all works"
+        "--quick",
+        action="store_true",
+        help="few epochs, one budget, one seed: a check that everything works",
     )
 
 
-def as_arguments(options):
+def as_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Turn parsed options into keyword arguments of `compare`.
 
     Args:
-        options: What a parser with `add_options` returned.
+        options: The options that a parser with `add_options` parsed.
 
     Returns:
         Dict of `data_dir`, `models`, `targets`, `seeds`, `out` and `quick`.
@@ -60,7 +63,7 @@ def as_arguments(options):
     }
 
 
-def parse(description):
+def parse(description: str | None) -> dict[str, Any]:
     """Read the options of an example script.
 
     Args:
@@ -83,12 +86,12 @@ def parse(description):
     return as_arguments(parser.parse_args())
 
 
-def _names(text):
+def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))
 
 
-def _seeds(text):
-    """Read a number of seeds or, where there is a comma, the seeds themselves."""
+def _seeds(text: str) -> int | tuple[int, ...]:
+    """Read a number of seeds or, if there is a comma, the seeds themselves."""
     parts = text.removesuffix(",").split(",")
     if all(part.strip().isdecimal() for part in parts):
         seeds = tuple(map(int, parts))
@@ -97,9 +100,9 @@ def _seeds(text):
         if seeds[0] > 0:
             return seeds[0]
     raise argparse.ArgumentTypeError(
-        f"must be a positive integer, or integers from 0 on with commas, not {text!r}"
+        f"must be a positive integer, or integers of at least 0 with commas, not {text!r}"
     )
 
 
-def _numbers(text):
+def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))

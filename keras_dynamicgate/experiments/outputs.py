@@ -1,14 +1,20 @@
-"""What a comparison leaves in its folder: results as JSON and CSV, a table and pictures."""
+"""What a comparison writes to its folder: results as JSON and CSV, a table and pictures."""
 
 import csv
 import json
+import pathlib
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from keras_dynamicgate.experiments import figures
+from keras_dynamicgate.experiments.store import RunStore
 from keras_dynamicgate.experiments.tables import markdown_table, note, summarise, terminal_table
 from keras_dynamicgate.pictures.figure import available, save
 from keras_dynamicgate.utils.files import written_at_once
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     "model",
@@ -29,10 +35,10 @@ COLUMNS = (
 )
 
 
-def write_results(store):
+def write_results(store: RunStore) -> list[dict[str, Any]]:
     """Write the results of all finished runs as JSON and CSV, and their means as a table.
 
-    Each file is replaced at once, so processes that share a folder can do it at any time.
+    Each file is replaced in one step, so processes that share a folder may do this at any time.
 
     Args:
         store: The `RunStore`.
@@ -41,7 +47,7 @@ def write_results(store):
         List of dicts, the results of the runs.
 
     Raises:
-        ValueError: If runs that differ in their seed alone have different settings.
+        ValueError: If runs that differ only in their seed have different settings.
     """
     runs = store.results()
     with written_at_once(store.folder / "results.json") as part:
@@ -56,7 +62,7 @@ def write_results(store):
     return runs
 
 
-def write(store):
+def write(store: RunStore) -> list[dict[str, Any]]:
     """Write the results and the pictures of all finished runs and print the table.
 
     Args:
@@ -68,25 +74,26 @@ def write(store):
     runs = write_results(store)
     summary = summarise(runs)
     if available():
-        _write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
+        write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
         if figures.gated_runs(runs):
-            _write_picture(figures.plot_usage(runs), store.folder / "usage.png")
+            write_picture(figures.plot_usage(runs), store.folder / "usage.png")
     console = Console()
     console.print(terminal_table(summary), note(summary), highlight=False)
     files = [path.name for path in store.folder.iterdir() if path.is_file()]
-    # Those that begin with a dot are being written by another process.
+    # Files whose names begin with a dot are being written by another process.
     written = sorted(name for name in files if not name.startswith("."))
     console.print(f"Written to {store.folder}: {', '.join(written)}", highlight=False)
     return runs
 
 
-def _write_picture(figure, path):
+def write_picture(figure: "Figure", path: pathlib.Path) -> None:
+    """Write a figure to a PNG file that appears whole or not at all."""
     with written_at_once(path) as part, open(part, "wb") as file:
         save(figure, file)
 
 
-def _as_json(conditions, runs):
-    """Give conditions and results as JSON with one run on each line."""
+def _as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+    """Return conditions and results as JSON, with one run on each line."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     head = json.dumps(conditions, indent=1).removesuffix("\n}")
     return f'{head},\n "runs": [\n{lines}\n]}}\n'

@@ -1,18 +1,29 @@
-"""Progress of a comparison: one bar for all runs, one for the epochs of the run at hand."""
+"""Progress of a comparison: one bar for all runs, one for the epochs of the current run."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from keras_dynamicgate.experiments.store import Run
 
 
 @contextlib.contextmanager
-def progress_of(missing, finished, epochs):
-    """Show progress while runs are made.
+def progress_of(missing: int, finished: int, epochs: int) -> Iterator["ComparisonProgress"]:
+    """Show progress while models are trained.
 
     Args:
-        missing: Integer, the number of runs to make.
-        finished: Integer, the number of runs that had been made before.
+        missing: Integer, the number of runs still to do.
+        finished: Integer, the number of runs that are done already.
         epochs: Integer, the epochs of a run.
 
     Yields:
@@ -26,18 +37,18 @@ def progress_of(missing, finished, epochs):
 class ComparisonProgress:
     """The two bars and a line for each finished run."""
 
-    def __init__(self, bars, missing, finished, epochs):
+    def __init__(self, bars: Progress, missing: int, finished: int, epochs: int) -> None:
         self.bars = bars
         self.all_runs = bars.add_task("all runs", total=missing + finished, completed=finished)
         self.one_run = bars.add_task("", total=epochs)
 
-    def start(self, run):
-        """Begin the bar of a run and give the callback that moves it."""
+    def start(self, run: Run) -> keras.callbacks.Callback:
+        """Start the bar of a run and return the callback that advances it."""
         self.bars.reset(self.one_run, description=str(run))
         return _EpochBar(self.bars, self.one_run)
 
-    def finish(self, run, result):
-        """Count a run as finished and say what came out."""
+    def finish(self, run: Run, result: dict[str, Any]) -> None:
+        """Count a run as finished and print its results."""
         self.bars.advance(self.all_runs)
         self.bars.console.print(
             f"{str(run):32} accuracy {result['accuracy']:.2%}  "
@@ -47,10 +58,10 @@ class ComparisonProgress:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    def __init__(self, bars, bar):
+    def __init__(self, bars: Progress, bar: TaskID) -> None:
         super().__init__()
         self.bars = bars
         self.bar = bar
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.bars.advance(self.bar)

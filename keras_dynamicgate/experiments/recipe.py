@@ -1,23 +1,26 @@
-"""One good training recipe for every model that is compared."""
+"""One training recipe for all models of a comparison."""
 
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_dynamicgate.datasets import Batches
+from keras_dynamicgate.datasets import Batches, Dataset
 from keras_dynamicgate.experiments.distillation import DistillationLoss, TaughtSplit, label_accuracy
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises along a cosine and falls along another to almost nothing.
+    """A learning rate that rises along a cosine, then falls along another to almost 0.
 
     Args:
-        peak: Float, the largest learning rate; the first is a 25th of it.
+        peak: Float, the largest learning rate; the first is 1/25 of it.
         steps: Integer, the number of steps of the training.
-        rise: Float, the share of the steps in which it rises. Defaults to 0.3.
+        rise: Float, the share of the steps during which the rate rises. Defaults to 0.3.
 
     Examples:
         >>> schedule = keras_dynamicgate.experiments.OneCycle(peak=0.01, steps=100)
@@ -29,22 +32,22 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     - Smith and Topin, 2017 (arXiv 1708.07120)
     """
 
-    def __init__(self, peak, steps, rise=0.3):
+    def __init__(self, peak: float, steps: int, rise: float = 0.3) -> None:
         self.peak = peak
         self.steps = steps
         self.rise = rise
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         progress = ops.cast(step, "float32") / self.steps
         rising = 1.0 / 25.0 + (1.0 - 1.0 / 25.0) * (1.0 - _cosine(progress / self.rise))
         falling = 1e-4 + (1.0 - 1e-4) * _cosine((progress - self.rise) / (1.0 - self.rise))
         return self.peak * ops.where(progress < self.rise, rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "steps": self.steps, "rise": self.rise}
 
 
-def _cosine(progress):
+def _cosine(progress: Any) -> Any:
     """Fall from 1 to 0 along half a cosine."""
     return 0.5 * (1.0 + ops.cos(math.pi * ops.clip(progress, 0.0, 1.0)))
 
@@ -53,7 +56,7 @@ def _cosine(progress):
 class Recipe:
     """How a model is trained: AdamW with a one-cycle learning rate.
 
-    Weight decay acts on all kernels, those of gate networks too, and not on biases or static gates.
+    Weight decay acts on all kernels, also of gate networks, but not on biases or static gates.
 
     Attributes:
         epochs: Number of passes over the training split.
@@ -77,22 +80,33 @@ class Recipe:
     peak_learning_rate: float = 5e-3
     weight_decay: float = 0.1
 
-    def train(self, model, dataset, callbacks=(), *, seed=0, teacher=None, verbose="auto"):
+    def train(
+        self,
+        model: keras.Model,
+        dataset: Dataset,
+        callbacks: Iterable[keras.callbacks.Callback] = (),
+        *,
+        seed: int = 0,
+        teacher: tuple[np.ndarray, np.ndarray] | None = None,
+        verbose: str | int = "auto",
+    ) -> keras.callbacks.History:
         """Train a classifier on a data set.
 
         Args:
-            model: A built Keras model that gives logits of shape `(batch, classes)`.
+            model: A built Keras model that returns logits of shape `(batch, classes)`.
             dataset: A `keras_dynamicgate.datasets.Dataset`.
             callbacks: Callbacks for `fit`.
             seed: Integer that fixes the order of the samples. Defaults to 0.
-            teacher: Logits of a teacher for the training and for the validation split, both of
-                shape `(samples, classes)`. Defaults to `None`: the labels alone.
+            teacher: Logits of a teacher for the training and the validation split, both of shape
+                `(samples, classes)`. Defaults to `None`: train towards the labels only.
             verbose: As in `fit`.
 
         Returns:
             The `History` of `fit`.
         """
-        train, validation = dataset.train, dataset.validation
+        # A `Split`, or a `TaughtSplit` that is read in the same way.
+        train: Any = dataset.train
+        validation: Any = dataset.validation
         if teacher is None:
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
@@ -112,11 +126,11 @@ class Recipe:
             verbose=verbose,
         )
 
-    def steps(self, samples):
+    def steps(self, samples: int) -> int:
         """Count the steps of a training on `samples` samples."""
         return self.epochs * math.ceil(samples / self.batch_size)
 
-    def _optimizer(self, samples):
+    def _optimizer(self, samples: int) -> keras.optimizers.Optimizer:
         schedule = OneCycle(self.peak_learning_rate, self.steps(samples))
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
         optimizer.exclude_from_weight_decay(var_names=["bias"])

@@ -1,16 +1,19 @@
-"""`compare`: every family at every budget, with several seeds, resumed where it was cut."""
+"""`compare`: every family at every budget with several seeds, resumed after an interruption."""
 
 import dataclasses
 import hashlib
 import numbers
 import pathlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from os import PathLike
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments import outputs
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.networks import dense_macs
@@ -22,37 +25,48 @@ from keras_dynamicgate.experiments.training import TEACHER, Trainer
 
 MODELS = ("dropout", "narrow", "static", "dynamic")
 TARGETS = (0.5, 0.3, 0.15, 0.05)
-# Their hidden layers leave out weights, the last layer keeps all of its own.
+# Families whose hidden layers leave out weights, but whose last layer keeps all of its own.
 WITH_DENSE_HEAD = ("pruned", "rigl")
 LARGEST_SEED = 2**32 - 1
 
 
-def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out=None, quick=False):
-    """Train families of models by one recipe at several budgets and write what came out.
+def compare(
+    task: str | Task,
+    *,
+    data_dir: str | PathLike[str] | None = None,
+    models: Sequence[str] = MODELS,
+    targets: Sequence[float] = TARGETS,
+    seeds: int | Sequence[int] = 3,
+    out: str | PathLike[str] | None = None,
+    quick: bool = False,
+) -> list[dict[str, Any]]:
+    """Train families of models by one recipe at several budgets and write the results.
 
-    A comparison that was interrupted goes on with the run that was cut; the results of the runs
-    before it are written by then. To make several runs at a time, start it several times with the
-    same `out` and other seeds.
+    Results are written after each run, so an interrupted comparison continues with the run that
+    was cut short. To train several models at a time, start it several times with the same `out` and
+    different seeds.
 
     Args:
         task: Name of a data set with its network and recipe, a key of `TASKS`, or a `Task`.
         data_dir: Folder with the original data. Defaults to `None`: it is downloaded.
-        models: Names of families, keys of `FAMILIES`; `_distilled` behind a name trains it towards
-            the answers of `dropout`, too. Defaults to `("dropout", "narrow", "static", "dynamic")`.
+        models: Names of families, keys of `FAMILIES`; `_distilled` after a name trains it towards
+            the answers of `dropout` as well. Defaults to
+            `("dropout", "narrow", "static", "dynamic")`.
         targets: Floats above 0 and below 1, the budgets of relative MACs. Defaults to
             `(0.5, 0.3, 0.15, 0.05)`.
-        seeds: Integer, how many seeds from 0 on, or a sequence of seeds. Gates are drawn for the
-            first. Defaults to 3.
+        seeds: Integer, the number of seeds, counted from 0, or a sequence of seeds. Pictures of
+            gates show the first. Defaults to 3.
         out: Folder for results and pictures. Defaults to `None`: `runs/<task>`.
-        quick: Whether to train for few epochs only, to see that all works. Defaults to `False`.
+        quick: Whether to train for only a few epochs, to check that everything works. Defaults to
+            `False`.
 
     Returns:
         List of dicts, the results of all finished runs in `out`.
 
     Raises:
-        ValueError: If a task, a model, a target or a seed is unknown or outside what is allowed,
-            if a model cannot be as cheap as a target, or if `out` holds runs that were made under
-            other conditions or on other data.
+        ValueError: If a task, a model, a target or a seed is unknown or out of range, if a model
+            cannot be as cheap as a target, or if `out` holds runs that were made under other
+            conditions or on other data.
 
     Examples:
         >>> runs = keras_dynamicgate.experiments.compare(
@@ -67,7 +81,7 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
     dataset = task.dataset(data_dir)
     _check_reachable(task, dataset, grid)
     store = RunStore(pathlib.Path(out or f"runs/{task.name}"), _conditions(task, dataset))
-    # Earlier runs that cannot be averaged are refused now rather than after a training.
+    # Refuse earlier runs that cannot be averaged now rather than after a training.
     summarise(store.results())
     missing = [run for run in grid if run not in store]
     if missing:
@@ -81,7 +95,7 @@ def compare(task, *, data_dir=None, models=MODELS, targets=TARGETS, seeds=3, out
     return outputs.write(store)
 
 
-def _task(task):
+def _task(task: Any) -> Task:
     if isinstance(task, Task):
         return task
     if task not in TASKS:
@@ -92,8 +106,8 @@ def _task(task):
     return TASKS[task]
 
 
-def _grid(models, targets, seeds):
-    """List the runs, seed by seed, so that what is finished early can be compared early."""
+def _grid(models: Any, targets: Any, seeds: Any) -> list[Run]:
+    """List the runs, seed by seed, so that early results can be compared with each other."""
     models, targets, seeds = _models(models), _targets(targets), _seeds(seeds)
     if any(split_name(name)[1] for name in models) and TEACHER not in models:
         models = (TEACHER, *models)
@@ -105,18 +119,18 @@ def _grid(models, targets, seeds):
     ]
 
 
-def _models(models):
+def _models(models: Any) -> tuple[str, ...]:
     names = _listed(models)
     known = all(isinstance(name, str) and split_name(name)[0] in FAMILIES for name in names)
     if not names or not known:
         raise ValueError(
             f"Argument `models` must hold names among {', '.join(FAMILIES)}, each also with "
-            f"`_distilled` behind it. Received: models={models!r}"
+            f"`_distilled` after it. Received: models={models!r}"
         )
     return names
 
 
-def _targets(targets):
+def _targets(targets: Any) -> tuple[float, ...]:
     budgets = _listed(targets)
     allowed = all(
         isinstance(budget, numbers.Real) and 0.0 < float(budget) < 1.0 for budget in budgets
@@ -129,37 +143,38 @@ def _targets(targets):
     return tuple(map(float, budgets))
 
 
-def _seeds(seeds):
+def _seeds(seeds: Any) -> tuple[int, ...]:
     chosen = _listed(range(seeds) if isinstance(seeds, numbers.Integral) else seeds)
     allowed = all(
         isinstance(seed, numbers.Integral) and 0 <= int(seed) <= LARGEST_SEED for seed in chosen
     )
     if not chosen or not allowed:
         raise ValueError(
-            "Argument `seeds` must be a positive integer, how many, or a sequence of integers from "
-            f"0 to {LARGEST_SEED}. Received: seeds={seeds!r}"
+            "Argument `seeds` must be a positive integer, their number, or a sequence of integers "
+            f"from 0 to {LARGEST_SEED}. Received: seeds={seeds!r}"
         )
     return tuple(map(int, chosen))
 
 
-def _listed(values):
+def _listed(values: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, Iterable) else ()
 
 
-def _check_reachable(task, dataset, grid):
+def _check_reachable(task: Task, dataset: Dataset, grid: Sequence[Run]) -> None:
     """Raise a `ValueError` if a run can never be as cheap as its target."""
     full, head = dense_macs(task, dataset, task.hidden), task.hidden[-1] * dataset.num_classes
     for run in grid:
-        if split_name(run.model)[0] in WITH_DENSE_HEAD and run.target * full <= head:
+        has_dense_head = split_name(run.model)[0] in WITH_DENSE_HEAD
+        if has_dense_head and run.target is not None and run.target * full <= head:
             raise ValueError(
                 f"Argument `targets` must hold budgets above {head / full:.4g} for {run.model!r}: "
-                "its last layer loses no weights and costs as much alone. "
+                "its last layer keeps all of its weights and alone costs that much. "
                 f"Received: targets with {run.target:g}"
             )
 
 
-def _conditions(task, dataset):
-    """Say all that the runs of one comparison must have in common."""
+def _conditions(task: Task, dataset: Dataset) -> dict[str, Any]:
+    """Describe all that the runs of one comparison must have in common."""
     described = dataclasses.asdict(task)
     del described["load"], described["quick_epochs"]
     backend = keras.backend.backend()
@@ -172,8 +187,8 @@ def _conditions(task, dataset):
     }
 
 
-def _describe(dataset):
-    """Say which data a data set holds: the sizes of its splits and a fingerprint of its labels."""
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    """Describe a data set by the sizes of its splits and a fingerprint of its labels."""
     splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
     labels = hashlib.sha256()
     for split in splits.values():

@@ -1,7 +1,7 @@
 """Signs of conditional computation: does a model really decide by the input, and how firmly?
 
-All functions take arrays, so they serve gates and experts alike: `choices` has one column for each
-gate or expert and a row for each sample, 1 where it ran.
+All functions take arrays, so they serve gates and experts alike: `choices` has a column for each
+gate or expert and a row for each sample, with 1 where it ran.
 """
 
 import numpy as np
@@ -9,15 +9,15 @@ import numpy as np
 TINY = 1e-300
 
 
-def difficulty_correlation(confidence, open_ratio):
+def difficulty_correlation(confidence: np.ndarray, open_ratio: np.ndarray) -> float:
     """Correlate the difficulty of samples, 1 - confidence, with how much ran for them.
 
     Args:
         confidence: Array of shape `(samples,)`, the probability of the predicted class.
-        open_ratio: Array of shape `(samples,)`, the share of the gates that was open.
+        open_ratio: Array of shape `(samples,)`, the share of the gates that were open.
 
     Returns:
-        Pearson's correlation from -1 to 1; 0 where one of the two does not vary.
+        Pearson's correlation from -1 to 1; 0 if one of the two does not vary.
 
     Examples:
         >>> difficulty_correlation(np.array([0.9, 0.6]), np.array([0.25, 0.5]))
@@ -30,8 +30,8 @@ def difficulty_correlation(confidence, open_ratio):
     return float(np.clip(np.corrcoef(difficulty, open_ratio)[0, 1], -1.0, 1.0).round(12))
 
 
-def mutual_information(choices, labels):
-    """Measure what each gate or expert tells about the label, in bits, averaged over them.
+def mutual_information(choices: np.ndarray, labels: np.ndarray) -> float:
+    """Measure how much a gate or expert tells about the label, in bits, on average.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -51,8 +51,8 @@ def mutual_information(choices, labels):
     return float(np.mean(_bits(np.mean(choices, axis=0)) - given_class))
 
 
-def usage_entropy(choices):
-    """Measure how evenly gates or experts are used: 1 if all alike, 0 if one does it all.
+def usage_entropy(choices: np.ndarray) -> float:
+    """Measure how evenly gates or experts are used: 1 if all alike, 0 if only one is used.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -71,8 +71,8 @@ def usage_entropy(choices):
     return float(-(share * np.log(share)).sum() / np.log(len(use)) + 0.0)
 
 
-def usage_variation(choices):
-    """Give the coefficient of variation of the use of gates or experts: 0 if all are used alike.
+def usage_variation(choices: np.ndarray) -> float:
+    """Return the coefficient of variation of the use of gates or experts: 0 if all are used alike.
 
     Args:
         choices: Array of shape `(samples, gates)` of zeros and ones.
@@ -88,15 +88,15 @@ def usage_variation(choices):
     return float(use.std() / use.mean()) if use.any() else 0.0
 
 
-def flip_rate(choices, choices_again):
-    """Give the share of decisions that differ between two noisy copies of the same inputs.
+def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
+    """Return the share of decisions that differ between two noisy copies of the same inputs.
 
     Args:
-        choices: Array of shape `(samples, gates)` of zeros and ones, for the one copy.
+        choices: Array of shape `(samples, gates)` of zeros and ones, for one copy.
         choices_again: The same for the other copy.
 
     Returns:
-        Share from 0, nothing changes, to 1.
+        Share from 0, where nothing changes, to 1.
 
     Examples:
         >>> flip_rate(np.array([[1, 0, 1, 0]]), np.array([[1, 0, 1, 1]]))
@@ -105,8 +105,8 @@ def flip_rate(choices, choices_again):
     return float(np.mean(np.asarray(choices) != np.asarray(choices_again)))
 
 
-def _bits(probability):
-    """Give the entropy of a gate that is open with the given probability."""
+def _bits(probability: np.ndarray) -> np.ndarray:
+    """Return the entropy, in bits, of a gate that is open with the given probability."""
     probability = np.asarray(probability, "float64")
     terms = [share * np.log2(np.maximum(share, TINY)) for share in (probability, 1.0 - probability)]
     return -(terms[0] + terms[1])

@@ -1,9 +1,11 @@
-"""Results of several seeds in one line each, as a table for the terminal and for Markdown."""
+"""Results averaged over seeds, as tables for the terminal and for Markdown."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 
 from keras_dynamicgate.experiments.families import place
 from keras_dynamicgate.utils.tables import make_table
@@ -28,10 +30,10 @@ class Line:
         model: Name of the family.
         target: Float, the budget of relative MACs, or `None`.
         seeds: Integer, the number of runs.
-        mean: Dict of means by the name of what was measured.
-        deviation: Dict of sample standard deviations; 0 for a single run.
+        mean: Dict from the name of each measure to its mean.
+        deviation: The same for the sample standard deviations; 0 for a single run.
         theoretical: Whether the multiply-accumulates count weights that no dense product can skip.
-        settings: Dict with what was chosen for this family and budget.
+        settings: Dict of the choices made for this family and budget.
     """
 
     model: str
@@ -53,14 +55,14 @@ MEASURED = (
 )
 
 
-def summarise(runs):
+def summarise(runs: Iterable[dict[str, Any]]) -> list[Line]:
     """Average the runs of each model and budget over their seeds.
 
     Args:
         runs: List of dicts as `compare` returns them.
 
     Returns:
-        List of `Line`: models without a budget first, then from large to small budgets.
+        List of `Line`, models without a budget first, then from large to small budgets.
 
     Raises:
         ValueError: If the settings of a model at one budget differ between seeds.
@@ -72,12 +74,12 @@ def summarise(runs):
     return [_line(model, target, group) for (model, target), group in ordered]
 
 
-def _order(model, target):
+def _order(model: str, target: float | None) -> tuple[bool, float, tuple[int, bool]]:
     """Put models without a budget first, then large budgets before small ones."""
     return target is not None, -(target or 0.0), place(model)
 
 
-def _line(model, target, runs):
+def _line(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> Line:
     _check_settings(model, target, runs)
     values = {name: np.array([run[name] for run in runs], "float64") for name in MEASURED}
     several = len(runs) > 1
@@ -94,21 +96,21 @@ def _line(model, target, runs):
     )
 
 
-def _check_settings(model, target, runs):
+def _check_settings(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> None:
     first = runs[0]
     for run in runs:
         if run["settings"] != first["settings"]:
             at = "without a budget" if target is None else f"at budget {target:g}"
             raise ValueError(
-                f"The runs of {model!r} {at} have different settings, so their mean would say "
-                "nothing. Delete these runs and run the comparison again. Received: "
+                f"The runs of {model!r} {at} have different settings, so their mean would be "
+                "meaningless. Delete these runs and run the comparison again. Received: "
                 f"settings={first['settings']} with seed {first['seed']}, "
                 f"settings={run['settings']} with seed {run['seed']}"
             )
 
 
-def cells(line):
-    """Give the cells of a line in the order of `HEADS`."""
+def cells(line: Line) -> tuple[str, ...]:
+    """Return the cells of a line in the order of `HEADS`."""
     gates = line.mean["relative_macs"] - line.mean["relative_without_gates"]
     return (
         line.model,
@@ -122,19 +124,19 @@ def cells(line):
     )
 
 
-def markdown_table(summary):
+def markdown_table(summary: Sequence[Line]) -> str:
     """Lay out a summary as a Markdown table with a note on its numbers."""
     return f"{markdown(HEADS, [cells(line) for line in summary])}\n\n{note(summary)}"
 
 
-def markdown(heads, rows):
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Lay out rows of text as a Markdown table."""
     rows = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def note(summary):
-    """Say what the numbers of a summary are."""
+def note(summary: Sequence[Line]) -> str:
+    """Explain the numbers of a summary."""
     seeds = sorted({line.seeds for line in summary})
     counts = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     counts = "one seed" if seeds == [1] else f"mean ± standard deviation over {counts} seeds"
@@ -150,7 +152,7 @@ def note(summary):
     return said
 
 
-def terminal_table(summary):
+def terminal_table(summary: Sequence[Line]) -> Table:
     """Lay out a summary as a table for the terminal, without the settings."""
     title = "Test split; MACs relative to the full dense network"
     rows = [cells(line)[:-1] for line in summary]
@@ -159,11 +161,11 @@ def terminal_table(summary):
     return table
 
 
-def percent(line, name="accuracy"):
-    """Give the mean of what was measured, and its spread over several seeds, in percent."""
+def percent(line: Line, name: str = "accuracy") -> str:
+    """Return the mean of a measure, and its spread over several seeds, in percent."""
     spread = f" ± {100 * line.deviation[name]:.2f}" if line.seeds > 1 else ""
     return f"{100 * line.mean[name]:.2f}{spread}"
 
 
-def _plain(value):
+def _plain(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from os import PathLike
 
 from keras_dynamicgate import datasets
 from keras_dynamicgate.datasets import Dataset
@@ -23,7 +24,7 @@ class Task:
         load: Function `load(data_dir)` that gives the `Dataset`.
         hidden: Tuple of integers, the widths of the hidden layers of the full network.
         recipe: The `Recipe` by which all models are trained.
-        mean: Float that is taken from every input, so that a closed input stands for the mean.
+        mean: Float that is subtracted from every input, so that a closed input equals the mean.
         scale: Float that every input is multiplied by afterwards.
         halve: Whether images are made half as high and wide.
         mirror: Whether mirror images are added to the training split.
@@ -61,7 +62,7 @@ class Task:
     input_block: int = 1
     quick_epochs: int = 2
 
-    def dataset(self, data_dir=None) -> Dataset:
+    def dataset(self, data_dir: str | PathLike[str] | None = None) -> Dataset:
         """Load the data set as the models are trained on it.
 
         Args:
@@ -72,13 +73,13 @@ class Task:
         dataset = with_mirror_images(dataset) if self.mirror else dataset
         return with_shifted_clips(dataset, self.shifts) if self.shifts else dataset
 
-    def quick(self):
+    def quick(self) -> "Task":
         """Give the same task with few epochs."""
         recipe = dataclasses.replace(self.recipe, epochs=self.quick_epochs)
         return dataclasses.replace(self, recipe=recipe)
 
 
-def _digits(data_dir=None):
+def _digits(data_dir: str | PathLike[str] | None = None) -> Dataset:
     return datasets.digits()
 
 

@@ -1,18 +1,23 @@
-"""Training one run of a comparison, with a teacher where the family has one."""
+"""Training one run of a comparison, with a teacher if the family has one."""
 
 import dataclasses
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
+from keras_dynamicgate.datasets import Dataset, Split
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.measures import measure
 from keras_dynamicgate.experiments.networks import dense_macs
-from keras_dynamicgate.experiments.store import Run
+from keras_dynamicgate.experiments.outputs import write_picture
+from keras_dynamicgate.experiments.store import Run, RunStore
+from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.pictures.figure import available, save
+from keras_dynamicgate.pictures.figure import available
 from keras_dynamicgate.pictures.gates import plot_gates
 
 TEACHER = "dropout"
@@ -21,31 +26,31 @@ HISTORY = ("val_accuracy", "gate_usage", "open_ratio", "relative_macs")
 
 
 class Trainer:
-    """Trains the runs of a comparison and puts what came out into the store.
+    """Train the runs of a comparison and put the results into the store.
 
     Args:
         task: The `Task`.
         dataset: The `Dataset` of the task.
         store: The `RunStore`.
-        drawn_seed: Integer, the seed with which the gates of the models are drawn.
+        drawn_seed: Integer, the seed whose models get a picture of their gates.
     """
 
-    def __init__(self, task, dataset, store, drawn_seed):
+    def __init__(self, task: Task, dataset: Dataset, store: RunStore, drawn_seed: int) -> None:
         self.task = task
         self.dataset = dataset
         self.store = store
         self.drawn_seed = drawn_seed
         self.reference_macs = dense_macs(task, dataset, task.hidden)
 
-    def train(self, run, progress=()):
+    def train(self, run: Run, progress: Iterable[keras.callbacks.Callback] = ()) -> dict[str, Any]:
         """Train and measure one run.
 
         Args:
             run: The `Run`.
-            progress: Callbacks for `fit` that show how far it is.
+            progress: Callbacks for `fit` that show the progress.
 
         Returns:
-            Dict, the result that was put into the store.
+            Dict, the result as it is in the store.
         """
         family, distilled = split_name(run.model)
         teacher = self._teacher(run.seed) if distilled else None
@@ -54,42 +59,42 @@ class Trainer:
         task = self.task
         if distilled:
             task = dataclasses.replace(task, dropout=task.distilled_dropout)
-        candidate = FAMILIES[family].build(task, self.dataset, run.target)
-        callbacks = [*candidate.callbacks, *self._summary(candidate.model), *progress]
+        contender = FAMILIES[family].build(task, self.dataset, run.target)
+        callbacks = [*contender.callbacks, *self._summary(contender.model), *progress]
         start = time.perf_counter()
         history = self.task.recipe.train(
-            candidate.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
+            contender.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
         ).history
         result = {
-            **measure(candidate.model, self.dataset, self.reference_macs),
+            **measure(contender.model, self.dataset, self.reference_macs),
             "seconds": time.perf_counter() - start,
-            "settings": candidate.settings,
+            "settings": contender.settings,
             "history": {
                 name: [round(float(value), 4) for value in history[name]]
                 for name in HISTORY
                 if name in history
             },
         }
-        self._keep(run, candidate.model)
+        self._keep(run, contender.model)
         self.store.add(run, result)
         return result
 
-    def _summary(self, model):
+    def _summary(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         if not gated_layers(model):
             return []
         split = self.dataset.validation if len(self.dataset.validation) else self.dataset.train
         return [GateSummary(split[:SUMMARY_SAMPLES][0], verbose=0)]
 
-    def _teacher(self, seed):
-        """Give the teacher's logits for the training and the validation split."""
+    def _teacher(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the teacher's logits for the training and the validation split."""
         run = Run(TEACHER, None, seed)
         if not self.store.teacher_path(run).exists():
             self.train(run)
         logits = self.store.teacher(run)
         return logits["train"], logits["validation"]
 
-    def _keep(self, run, model):
-        """Keep what later runs and pictures need of a model."""
+    def _keep(self, run: Run, model: keras.Model) -> None:
+        """Store what later runs and pictures need of a model."""
         if run.model == TEACHER:
             splits = {name: getattr(self.dataset, name) for name in ("train", "validation")}
             logits = {name: self._logits(model, split) for name, split in splits.items()}
@@ -97,10 +102,10 @@ class Trainer:
         if gated_layers(model) and run.seed == self.drawn_seed and available():
             x, y = self.dataset.test[:]
             figure = plot_gates(model, x, y, self.dataset.class_names)
-            save(figure, self.store.folder / f"gates-{run}.png")
+            write_picture(figure, self.store.folder / f"gates-{run}.png")
 
-    def _logits(self, model, split):
+    def _logits(self, model: keras.Model, split: Split) -> np.ndarray:
         if not len(split):
-            # Keras cannot predict nothing.
+            # Keras cannot predict zero samples.
             return np.zeros((0, self.dataset.num_classes), "float32")
         return model.predict(split.batches(512), verbose=0)

@@ -1,21 +1,34 @@
 """Which gates are open for which class."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.layers.gated_layer import GatedLayer, gated_layers
 from keras_dynamicgate.pictures.figure import new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def plot_gates(model, x, y=None, class_names=None, batch_size=256):
+
+def plot_gates(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    class_names: Sequence[str] | None = None,
+    batch_size: int = 256,
+) -> "Figure":
     """Draw which gates are open, for all inputs and, with labels, for each class.
 
-    Each gated layer is a row of the picture: static gates of a square number of features as an
-    image, other gates as a heat map with a line for all inputs and one for each class, each with
-    its open ratio.
+    Each gated layer is a row of the picture: static gates of a square number of features are an
+    image; other gates are a heat map with a line for all inputs and one for each class, labelled
+    with its open ratio.
 
     Args:
         model: A Keras model with gated layers.
@@ -50,7 +63,9 @@ def plot_gates(model, x, y=None, class_names=None, batch_size=256):
     return figure
 
 
-def open_ratios(model, x, y=None, batch_size=256):
+def open_ratios(
+    model: keras.Model, x: Any, y: Any = None, batch_size: int = 256
+) -> dict[Gate, np.ndarray]:
     """Measure how often each gate is open, for all inputs and for each class.
 
     Args:
@@ -81,7 +96,13 @@ def open_ratios(model, x, y=None, batch_size=256):
     return {gate: total / counts[: len(total)] for gate, total in sums.items()}
 
 
-def _plot_layer(figure, axes, layer, ratios, class_names):
+def _plot_layer(
+    figure: "Figure",
+    axes: "Axes",
+    layer: GatedLayer,
+    ratios: np.ndarray,
+    class_names: Sequence[str] | None,
+) -> None:
     mean = ratios[0].mean()
     side = math.isqrt(ratios.shape[1])
     if len(ratios) == 1 and side * side == ratios.shape[1] and side > 4:

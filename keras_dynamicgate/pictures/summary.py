@@ -1,10 +1,17 @@
-"""How the gates of a model developed in training, beside what its layers cost."""
+"""How the gates of a model changed in training, beside the cost of its layers."""
 
+from typing import TYPE_CHECKING, Any
+
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.pictures.figure import new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def plot_summary(rows, report):
-    """Draw the open ratio of each layer over the epochs beside what the layers cost.
+
+def plot_summary(rows: list[dict[str, Any]], report: MacReport) -> "Figure":
+    """Draw the open ratio of each layer over the epochs, beside the cost of the layers.
 
     Args:
         rows: List of dicts with `epoch`, `layer`, `usage` and `open_ratio`.
@@ -28,7 +35,7 @@ def plot_summary(rows, report):
     return figure
 
 
-def _plot_costs(axes, report):
+def _plot_costs(axes: "Axes", report: MacReport) -> None:
     layers = [layer for layer in report.layers if layer.dense]
     names = [layer.name for layer in layers]
     axes.barh(names, [layer.dense for layer in layers], color="0.88", label="dense")

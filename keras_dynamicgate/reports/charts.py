@@ -1,25 +1,30 @@
-"""Pictures as SVG inside the page; colours come from its style sheet."""
+"""Pictures as SVG inside the page, with the colours of its style sheet."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_dynamicgate.reports.markup import element
+from keras_dynamicgate.reports.markup import Markup, element
+
+Point = tuple[float, float]
 
 WIDTH = 360
 LEFT, RIGHT = 44, 348
 SERIES = 5
 
 
-def histogram(values, low, high, axis, summary, bins=10):
-    """Draw how many values lie in each of some intervals, with the numbers above the bars.
+def histogram(
+    values: np.ndarray, low: float, high: float, axis: str, summary: str, bins: int = 10
+) -> Markup:
+    """Draw a histogram of values, with the numbers above the bars.
 
     Args:
         values: Array of numbers.
-        low: Where the first interval begins.
-        high: Where the last one ends.
+        low: Number at which the first interval begins.
+        high: Number at which the last interval ends.
         axis: What the values are.
-        summary: What the picture shows, for those who do not see it.
+        summary: What the picture shows, for readers who cannot see it.
         bins: Integer, the number of intervals. Defaults to 10.
     """
     counts, edges = np.histogram(values, bins=bins, range=(low, high))
@@ -42,21 +47,23 @@ def histogram(values, low, high, axis, summary, bins=10):
     return _picture(shapes, bottom + 24, summary)
 
 
-def scatter(groups, front, axes, summary):
+def scatter(
+    groups: Sequence[Sequence[Point]], front: Sequence[Point], axes: tuple[str, str], summary: str
+) -> Markup:
     """Draw points of several groups and a line of steps through some of them.
 
     Args:
         groups: List of lists of points `(x, y)`.
         front: List of points from left to right.
-        axes: Pair of what x and y are.
-        summary: What the picture shows, for those who do not see it.
+        axes: Names of x and y.
+        summary: What the picture shows, for readers who cannot see it.
     """
     points = [point for group in groups for point in group]
     x_ticks = ticks(0.0, max(1.0, *(x for x, _ in points)))
     y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
     top, bottom = 24, 220
 
-    def place(x, y):
+    def place(x: float, y: float) -> Point:
         across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return LEFT + across * (RIGHT - LEFT), bottom - up * (bottom - top)
@@ -75,8 +82,8 @@ def scatter(groups, front, axes, summary):
     return _picture(shapes, bottom + 42, summary)
 
 
-def legend(names):
-    """Write which mark stands for which group of a scatter plot."""
+def legend(names: Iterable[str]) -> Markup:
+    """Write the legend of a scatter plot: the mark and the name of each group."""
     entries = []
     for number, name in enumerate(names):
         mark = element("svg", _mark(number, 8, 8), viewBox="0 0 16 16", aria_hidden="true")
@@ -84,8 +91,8 @@ def legend(names):
     return element("ul", *entries, class_="legend")
 
 
-def ticks(low, high):
-    """Give four to eleven round numbers at equal distances that enclose two numbers."""
+def ticks(low: float, high: float) -> list[float]:
+    """Choose four to eleven evenly spaced round numbers that enclose two numbers."""
     span = (high - low) or max(abs(high), 1.0) / 10
     step = 10.0 ** math.floor(math.log10(span / 2))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 8)
@@ -93,21 +100,21 @@ def ticks(low, high):
     return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]
 
 
-def _picture(shapes, height, summary):
+def _picture(shapes: Iterable[Markup], height: float, summary: str) -> Markup:
     box = f"0 0 {WIDTH} {height}"
     return element("svg", *shapes, viewBox=box, role="img", aria_label=summary)
 
 
-def _text(text, x, y, anchor="middle"):
+def _text(text: str, x: float, y: float, anchor: str = "middle") -> Markup:
     return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
-def _line(x1, y1, x2, y2, kind):
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     places = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
     return element("line", **{name: f"{at:.1f}" for name, at in places.items()}, class_=kind)
 
 
-def _steps(points):
+def _steps(points: Sequence[Point]) -> Markup:
     corners = [points[0]]
     for x, y in points[1:]:
         corners += [(x, corners[-1][1]), (x, y)]
@@ -115,7 +122,7 @@ def _steps(points):
     return element("polyline", points=text, class_="front")
 
 
-def _mark(group, x, y):
+def _mark(group: int, x: float, y: float) -> Markup:
     """Draw a point; groups differ in shape and in colour."""
     corners = (
         ((-5, -5), (5, -5), (5, 5), (-5, 5)),

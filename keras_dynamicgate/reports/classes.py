@@ -1,8 +1,11 @@
-"""The classes of samples: their labels and names, if the user gave them."""
+"""The classes of samples: their labels and names, if given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from keras_dynamicgate.reports.measurements import Measurements
 
 
 class Classes:
@@ -20,7 +23,7 @@ class Classes:
         ValueError: If labels or names do not fit.
     """
 
-    def __init__(self, y, names, samples):
+    def __init__(self, y: Any, names: Sequence[str] | None, samples: int) -> None:
         self.labels: Any = None
         self._count = 0
         if y is not None:
@@ -33,31 +36,31 @@ class Classes:
             )
         self._names = [] if names is None else list(names)
 
-    def name(self, number):
-        """Give the name of a class."""
+    def name(self, number: int) -> str:
+        """Return the name of a class."""
         return str(self._names[number]) if number < len(self._names) else str(number)
 
-    def groups(self, samples):
-        """List names and boolean arrays that choose samples: all of them, then each class."""
+    def groups(self, samples: int) -> list[tuple[str, np.ndarray]]:
+        """List groups of samples, each a name and a boolean array: all of them, then each class."""
         chosen = [self.labels == number for number in range(self._count)]
-        everybody = ("all", np.ones(samples, bool))
-        return [everybody, *((self.name(number), rows) for number, rows in enumerate(chosen))]
+        every_sample = ("all", np.ones(samples, bool))
+        return [every_sample, *((self.name(number), rows) for number, rows in enumerate(chosen))]
 
-    def accuracy(self, measured):
-        """Give the share of samples whose class `measured` says, `None` where nothing says it."""
+    def accuracy(self, measured: Measurements) -> float | None:
+        """Return the share of samples predicted right, `None` without labels or predictions."""
         if self.labels is None or measured.predicted is None:
             return None
         return float(np.mean(measured.predicted == self.labels))
 
 
-def _labels(y, samples):
+def _labels(y: Any, samples: int) -> np.ndarray:
     labels = np.asarray(y)
     if labels.shape == (samples, 1):
         labels = labels[:, 0]
     whole = labels.dtype.kind in "biuf" and np.all(labels % 1 == 0)
     if samples == 0 or labels.shape != (samples,) or not whole or labels.min() < 0:
         raise ValueError(
-            f"Argument `y` must hold an integer from 0 for each of the {samples} samples. "
+            f"Argument `y` must hold an integer of at least 0 for each of the {samples} samples. "
             f"Received: y of shape {labels.shape} and dtype {labels.dtype}"
         )
     return labels.astype(int)

@@ -1,12 +1,13 @@
 """The section on multiply-accumulates: the table of `count_macs`."""
 
-from keras_dynamicgate.reports.markup import element, heat, join, section, table
+from keras_dynamicgate.macs.report import LayerMacs, MacReport
+from keras_dynamicgate.reports.markup import Markup, element, heat, join, section, table
 
 HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "usage", "open ratio")
 
 
-def figures(report, accuracy):
-    """Write the few numbers that matter most.
+def figures(report: MacReport, accuracy: float | None) -> Markup:
+    """Write the key numbers of a model.
 
     Args:
         report: The `MacReport`.
@@ -30,8 +31,8 @@ def figures(report, accuracy):
     return element("dl", *pairs, class_="figures")
 
 
-def cost_section(report):
-    """Write the table of what each layer costs, with its notes."""
+def cost_section(report: MacReport) -> Markup:
+    """Write the table of the costs of all layers, with its notes."""
     rows = [_row(layer.name, layer, _relative(layer)) for layer in report.layers]
     total = _row("total", report, report.relative)
     content = table("MACs per sample, layer by layer", HEADS, rows, total)
@@ -39,7 +40,7 @@ def cost_section(report):
     return section("cost", "What the model costs", content, join(*notes))
 
 
-def _row(name, counted, relative):
+def _row(name: str, counted: LayerMacs | MacReport, relative: float | None) -> tuple[str, ...]:
     """Write the row of a layer or, since both have the same numbers, of the whole report."""
     mark = "*" if counted.theoretical else ""
     return (
@@ -54,5 +55,5 @@ def _row(name, counted, relative):
     )
 
 
-def _relative(layer):
+def _relative(layer: LayerMacs) -> float | None:
     return (layer.executed + layer.gates) / layer.dense if layer.dense else None

@@ -1,14 +1,18 @@
-"""The section on gates: how much each layer opens for each class, and how often each gate opens."""
+"""The section on gates: how much of each layer is open for each class, and how often each gate."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_dynamicgate.reports.charts import histogram
-from keras_dynamicgate.reports.markup import element, heat, section, table
+from keras_dynamicgate.reports.classes import Classes
+from keras_dynamicgate.reports.markup import Markup, element, heat, section, table
+from keras_dynamicgate.reports.measurements import GateMeasurements, Measurements
 
 NO_GATES = "This model has no gates."
 
 
-def gates_section(measured, classes, relative):
+def gates_section(measured: Measurements, classes: Classes, relative: np.ndarray) -> Markup:
     """Write the heat maps and histograms of all gated layers.
 
     Args:
@@ -40,7 +44,7 @@ def gates_section(measured, classes, relative):
 
 OPENNESS = (
     "The open ratio is the share of a layer's gates that are open: what really runs. Usage is the "
-    "mean gate probability; where it is far from the open ratio, many gates are undecided. "
+    "mean gate probability; if it is far from the open ratio, many gates are undecided. "
     "Relative MACs are those of the whole model."
 )
 HISTOGRAMS = (
@@ -49,7 +53,9 @@ HISTOGRAMS = (
 )
 
 
-def _heat_map(title, columns, groups):
+def _heat_map(
+    title: str, columns: dict[str, np.ndarray], groups: Sequence[tuple[str, np.ndarray]]
+) -> Markup:
     heads = ("samples", "number", *columns)
     rows = [
         (name, f"{chosen.sum():,}", *(_mean(values, chosen) for values in columns.values()))
@@ -58,11 +64,11 @@ def _heat_map(title, columns, groups):
     return table(title + (" by class and layer" if len(groups) > 1 else " by layer"), heads, rows)
 
 
-def _mean(values, chosen):
+def _mean(values: np.ndarray, chosen: np.ndarray) -> Markup:
     return heat(float(values[chosen].mean()) if chosen.any() else None)
 
 
-def _histogram(name, gates):
+def _histogram(name: str, gates: GateMeasurements) -> Markup:
     never, always = int(np.sum(gates.by_gate == 0)), int(np.sum(gates.by_gate == 1))
     kind = "" if gates.input_dependent else " static"
     summary = (

@@ -1,6 +1,9 @@
-"""`html_report`: measure a model and write what was found as a page."""
+"""`html_report`: measure a model and write the results as a page."""
 
 import pathlib
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,25 +19,35 @@ from keras_dynamicgate.reports.measurements import measure
 from keras_dynamicgate.reports.page import page
 from keras_dynamicgate.reports.results import read_runs
 from keras_dynamicgate.reports.samples_section import samples_section
+from keras_dynamicgate.utils.files import written_at_once
 
 
-def html_report(model, x, y=None, *, class_names=None, results=None, path) -> MacReport:
+def html_report(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    results: dict[str, Any] | None = None,
+    path: str | PathLike[str],
+) -> MacReport:
     """Write what the gates of a model do as a web page in one file.
 
-    The page shows the MACs of each layer, usage and open ratio of each layer and class, how often
-    each gate is open, and the samples that run most and least of the model. It loads nothing from
-    anywhere, reads well on a phone and follows the reader's choice of light or dark.
+    The page shows the MACs of each layer, usage and open ratio by layer and class, how often each
+    gate is open, and the samples that run most and least of the model. It loads nothing from
+    elsewhere, reads well on a phone and follows the reader's choice of light or dark.
 
     Args:
         model: A built Sequential or Functional model; without gates the page says so.
         x: Inputs as for `model.predict`: an array or a list or dict of arrays. Samples of shape
             `(height, width)` or `(height, width, 1 or 3)` are shown as images.
-        y: Integer labels of shape `(samples,)`. Defaults to `None`: nothing is told apart by class.
+        y: Integer labels of shape `(samples,)`. Defaults to `None`: the page does not distinguish
+            classes.
         class_names: List of the classes' names. Defaults to `None`: their numbers.
         results: Results of a comparison, drawn as accuracy against relative MACs: a dict with a
             list under `"runs"` of dicts with `"model"`, `"accuracy"`, `"relative_macs"` and, if
             there was a budget, `"target"`. Defaults to `None`.
-        path: File to write; one that exists is replaced.
+        path: File to write; one that exists is replaced, by the whole page or not at all.
 
     Returns:
         The `MacReport` of the page.
@@ -71,7 +84,8 @@ def html_report(model, x, y=None, *, class_names=None, results=None, path) -> Ma
         sections["Comparison"] = comparison_section(runs)
     lead = join(lead, figures(report, classes.accuracy(measured)))
     text = page(f"Gate report: {model.name}", lead, sections)
-    pathlib.Path(path).write_text(text, encoding="utf-8")
+    with written_at_once(pathlib.Path(path)) as part:
+        part.write_text(text, encoding="utf-8")
     return report
 
 

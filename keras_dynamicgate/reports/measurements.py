@@ -1,13 +1,14 @@
-"""One pass of a model over samples: what each of them opens, runs and is taken for."""
+"""One pass of a model over samples: the gates, the cost and the prediction of each sample."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.model_cost import model_cost
+from keras_dynamicgate.gating.record import GateRecord, record_batches
+from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
 
 
 @dataclasses.dataclass
@@ -35,8 +36,8 @@ class Measurements:
         gates: Dict from the name of a layer to its `GateMeasurements`, in the order of the model.
         executed: Array of shape `(samples,)`, the executed MACs.
         of_gates: Array of shape `(samples,)`, the MACs of the gate networks.
-        predicted: Integer array of shape `(samples,)`, the class that each sample is taken for, or
-            `None` if the model is no classifier.
+        predicted: Integer array of shape `(samples,)`, the predicted class of each sample, or
+            `None` if the model is not a classifier.
         confidence: Array of shape `(samples,)`, the probability of that class, or `None`.
     """
 
@@ -47,8 +48,8 @@ class Measurements:
     confidence: np.ndarray | None = None
 
 
-def measure(model, x, batch_size=256):
-    """Run a model on samples and listen in on its gates.
+def measure(model: keras.Model, x: Any, batch_size: int = 256) -> Measurements:
+    """Run a model on samples and record what its gates do.
 
     Args:
         model: A built Sequential or Functional model.
@@ -86,8 +87,8 @@ def measure(model, x, batch_size=256):
     return measured
 
 
-def _batch(cost, record, samples):
-    """Give what one batch contributes, as a dict of arrays to join along their first axis."""
+def _batch(cost: ModelCost, record: GateRecord, samples: int) -> dict[Any, np.ndarray]:
+    """Measure one batch; return a dict of arrays to join along their first axis."""
     masks, probabilities = record.masks(), record.probabilities()
     executed, of_gates = cost.per_sample(masks)
     found: dict = {
@@ -95,25 +96,25 @@ def _batch(cost, record, samples):
         "of_gates": _for_each(of_gates, samples),
     }
     for name, gate in cost.gates.items():
-        # Positions of a sample count alike.
+        # All positions of a sample have the same weight.
         mask = masks[gate].reshape(len(masks[gate]), -1, gate.gates).mean(axis=1)
         usage = probabilities[gate].reshape(len(mask), -1).mean(axis=1)
         found["open_ratio", name] = _for_each(mask.mean(axis=1), samples)
         found["usage", name] = _for_each(usage, samples)
         found["by_gate", name] = mask.mean(axis=0, keepdims=True) * samples
-    outputs = record.outputs
+    outputs: Any = record.outputs
     if not keras.tree.is_nested(outputs) and len(outputs.shape) == 2 and outputs.shape[1] > 1:
         found["outputs"] = ops.convert_to_numpy(ops.cast(outputs, "float32"))
     return found
 
 
-def _for_each(values, samples):
-    """Repeat what holds for all samples, which has one row, for each of them."""
+def _for_each(values: np.ndarray, samples: int) -> np.ndarray:
+    """Repeat values that hold for all samples, and so have one row, for each sample."""
     return np.broadcast_to(values, (samples, *values.shape[1:]))
 
 
-def _probabilities(outputs):
-    """Take outputs that are not probabilities for logits."""
+def _probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return outputs as probabilities; outputs that are not probabilities count as logits."""
     if (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
         return outputs
     exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))

@@ -1,10 +1,11 @@
-"""The page around the sections: head, headings, links and the meaning of the words."""
+"""The page around the sections: head, heading, links and a glossary."""
 
 import importlib.resources
+from collections.abc import Iterable
 
 from keras_dynamicgate.reports.markup import Markup, element, join
 
-# The page loads nothing; should a way around the escaping be found, the browser still refuses.
+# The page loads nothing. Should a text get around the escaping, the browser still refuses it.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 WORDS = {
@@ -21,14 +22,14 @@ WORDS = {
 }
 
 
-def page(title, lead, sections):
+def page(title: str, lead: Markup, sections: dict[str, Markup]) -> Markup:
     """Write a page.
 
     Args:
         title: The title and first heading.
         lead: `Markup` below it.
         sections: Dict from the text of the link to a section to its `Markup`, whose `id` is that
-            text in small letters.
+            text in lower case.
 
     Returns:
         The page as text.
@@ -52,12 +53,12 @@ def page(title, lead, sections):
     return join(Markup("<!doctype html>\n"), element("html", head, body, lang="en"), "\n")
 
 
-def _navigation(texts):
+def _navigation(texts: Iterable[str]) -> Markup:
     entries = (element("li", element("a", text, href=f"#{text.lower()}")) for text in texts)
     return element("nav", element("ul", *entries), aria_label="Sections")
 
 
-def _words():
+def _words() -> Markup:
     pairs = (join(element("dt", word), element("dd", text)) for word, text in WORDS.items())
     return element(
         "footer",

@@ -1,6 +1,8 @@
-"""Results of a comparison: reading them, and the runs that no other run beats."""
+"""Results of a comparison: reading them, and finding the runs that no other run beats."""
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from keras_dynamicgate.utils import checks
@@ -10,14 +12,14 @@ FORMAT = '{"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.98, "relativ
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """One trained model.
+class ResultRow:
+    """What a comparison says of one trained model.
 
     Attributes:
         model: The name of the model.
-        target: Its budget as text, empty without.
+        target: Its budget as text, empty if it has none.
         accuracy: A number from 0 to 1.
-        relative_macs: A number from 0.
+        relative_macs: A number of at least 0.
     """
 
     model: str
@@ -26,7 +28,7 @@ class Run:
     relative_macs: float
 
 
-def read_runs(results):
+def read_runs(results: Any) -> list[ResultRow]:
     """Read and check the content of a `results.json`.
 
     Args:
@@ -34,7 +36,7 @@ def read_runs(results):
             `"relative_macs"`, and may have `"target"`.
 
     Returns:
-        List of `Run`.
+        List of `ResultRow`.
 
     Raises:
         ValueError: If `results` is anything else.
@@ -46,24 +48,37 @@ def read_runs(results):
             f"Argument `results` must be a dict with a list of runs, such as {FORMAT}. "
             f"Received: results={received}"
         )
-    return [_run(number, run) for number, run in enumerate(runs)]
+    return [_row(number, run) for number, run in enumerate(runs)]
 
 
-def _run(number, run):
+def _row(number: int, run: Any) -> ResultRow:
     place = f"results['runs'][{number}]"
     if not isinstance(run, dict) or not isinstance(run.get("model"), str):
         raise ValueError(
             f"Argument `{place}` must be a dict with the name of a `model`, such as those in "
             f"{FORMAT}. Received: {place}={run!r}"
         )
-    accuracy: Any = run.get("accuracy")
-    relative_macs: Any = run.get("relative_macs")
+    accuracy: Any = _measured(run.get("accuracy"))
+    relative_macs: Any = _measured(run.get("relative_macs"))
     checks.number(f"{place}['accuracy']", accuracy, "from 0 to 1", lambda a: 0 <= a <= 1)
-    checks.number(f"{place}['relative_macs']", relative_macs, "from 0", lambda share: share >= 0)
+    checks.number(
+        f"{place}['relative_macs']", relative_macs, "of at least 0", lambda share: share >= 0
+    )
     target = "" if run.get("target") is None else str(run["target"])
-    return Run(run["model"], target, accuracy, relative_macs)
+    return ResultRow(run["model"], target, accuracy, relative_macs)
 
 
-def best_runs(runs):
+def _measured(value: Any) -> Any:
+    """Return a value as it is, but infinity for an integer that no float can hold."""
+    try:
+        float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        pass
+    return value
+
+
+def best_runs(runs: Iterable[ResultRow]) -> list[ResultRow]:
     """List the runs that no other run beats in accuracy and MACs, the cheapest first."""
     return pareto_front(runs, place=lambda run: (run.relative_macs, run.accuracy))

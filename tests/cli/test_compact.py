@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -27,6 +28,16 @@ def test_smaller_model_has_the_same_outputs(static_file, tmp_path, x, capsys):
     np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, outputs), rtol=1e-5, atol=1e-6)
 
 
+def test_model_that_cannot_be_smaller_is_said_to_stay(tmp_path, capsys):
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(4)])
+    model.save(tmp_path / "dense.keras")
+    files = [str(tmp_path / name) for name in ("dense.keras", "small.keras")]
+    assert main(["compact", files[0], "--out", files[1], "--json"]) == 0
+    output = capsys.readouterr()
+    assert "no units could be removed" in output.err
+    assert json.loads(output.out)["layers"] == []
+
+
 def test_calibration_data_are_counted_in_the_report(model_file, data_file, tmp_path, capsys):
     small = str(tmp_path / "small.keras")
     assert main(["compact", model_file, "--out", small, "--data", data_file]) == 0
@@ -40,6 +51,20 @@ def test_file_that_exists_is_replaced_by_force_alone(static_file, capsys):
     assert "--force" in capsys.readouterr().err
     assert main(["compact", static_file, "--out", static_file, "--force"]) == 0
     assert keras.saving.load_model(static_file).count_params() == 64 * 8 + 8 + 8 * 4 + 4
+
+
+def test_model_that_cannot_be_written_leaves_the_one_before(static_file, monkeypatch, capsys):
+    def full_disk(model, path):
+        pathlib.Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    file = pathlib.Path(static_file)
+    before = file.read_bytes()
+    monkeypatch.setattr(keras.Model, "save", full_disk)
+    assert main(["compact", static_file, "--out", static_file, "--force"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -34,10 +36,38 @@ def test_file_that_cannot_be_read_is_named(model_file, data_file, tmp_path, caps
     assert "cannot load the model" in capsys.readouterr().err
 
 
-def test_data_that_does_not_fit_is_wrong_input(model_file, tmp_path, capsys):
-    np.save(tmp_path / "x.npy", np.zeros((3, 5)))
+@pytest.mark.parametrize("damage", ["text", "truncated", "changed"])
+def test_damaged_model_is_said_to_be_damaged(model_file, tmp_path, damage, capsys):
+    content = pathlib.Path(model_file).read_bytes()
+    changed = content.replace(b'"class_name"', b'"class_nam3"', 1)
+    assert changed != content
+    path = tmp_path / "damaged.keras"
+    path.write_bytes({"text": b"model", "truncated": content[:-99], "changed": changed}[damage])
+    assert main(["macs", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot load the model" in error
+    assert "not found" not in error
+
+
+def test_array_of_enormous_shape_is_refused(model_file, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((1_000_000_000_000_000_000, 0)))
+    content = (tmp_path / "x.npy").read_bytes().replace(b", 0)", b", 9)")
+    (tmp_path / "x.npy").write_bytes(content)
     assert main(["macs", model_file, "--data", str(tmp_path / "x.npy")]) == 2
-    assert capsys.readouterr().err.startswith("keras-dynamicgate: ")
+    assert "cannot read inputs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3,), (3, 64, 2)])
+def test_shape_of_samples_that_do_not_fit_is_named(model_file, tmp_path, shape, capsys):
+    np.save(tmp_path / "x.npy", np.zeros(shape))
+    assert main(["macs", model_file, "--data", str(tmp_path / "x.npy")]) == 2
+    error = capsys.readouterr().err
+    assert f"takes samples of shape (64,), and `--data` has samples of shape {shape[1:]}" in error
+
+
+def test_last_axis_of_size_one_fits_as_in_keras(model_file, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 64, 1)))
+    assert main(["macs", model_file, "--data", str(tmp_path / "x.npy")]) == 0
 
 
 @pytest.mark.parametrize("content", [np.array(1.0), np.array(["a"])])

@@ -38,7 +38,9 @@ def test_class_names_can_be_lines_of_a_file(model_file, data_file, label_file, t
     assert ">cat, tabby<" in page.read_text()
 
 
-@pytest.mark.parametrize("content", ["no JSON", "{}"])
+@pytest.mark.parametrize(
+    "content", ["no JSON", "{}", pytest.param("[" * 100_000, id="deeply nested")]
+)
 def test_wrong_results_are_refused(model_file, data_file, tmp_path, content, capsys):
     results = tmp_path / "results.json"
     results.write_text(content)

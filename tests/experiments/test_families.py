@@ -13,8 +13,8 @@ FULL = 32 * 32 + 32 * 16 + 16 * 2
 
 
 def relative(name, task, dataset, target):
-    candidate = FAMILIES[name].build(task, dataset, target)
-    report = count_macs(candidate.model, dataset.test[:][0])
+    contender = FAMILIES[name].build(task, dataset, target)
+    report = count_macs(contender.model, dataset.test[:][0])
     return (report.executed + report.gates) / FULL
 
 
@@ -38,24 +38,24 @@ def test_families_without_gates_come_as_close_to_their_target_as_widths_can(
 
 @pytest.mark.parametrize("name", ["static", "dynamic", "dynamic_rigl"])
 def test_gated_families_have_the_budget_steered(name, task, dataset):
-    candidate = FAMILIES[name].build(task, dataset, 0.3)
-    (budget,) = [each for each in candidate.callbacks if isinstance(each, MacBudget)]
+    contender = FAMILIES[name].build(task, dataset, 0.3)
+    (budget,) = [each for each in contender.callbacks if isinstance(each, MacBudget)]
     assert budget.target == 0.3
 
 
 def test_pruned_family_leaves_out_hidden_weights_so_that_the_head_can_stay(task, dataset):
-    candidate = FAMILIES["pruned"].build(task, dataset, 0.5)
-    kept = (1 - candidate.callbacks[0].final_sparsity) * (FULL - 16 * 2)
+    contender = FAMILIES["pruned"].build(task, dataset, 0.5)
+    kept = (1 - contender.callbacks[0].final_sparsity) * (FULL - 16 * 2)
     assert kept + 16 * 2 == pytest.approx(0.5 * FULL)
 
 
 @pytest.mark.parametrize("name", ["dropout", "pruned", "rigl", "static", "dynamic", "dynamic_rigl"])
 def test_units_are_dropped_as_the_task_says(name, task, dataset):
     task = dataclasses.replace(task, dropout=0.4)
-    candidate = FAMILIES[name].build(task, dataset, 0.5)
-    rates = [each.rate for each in candidate.model.layers if isinstance(each, keras.layers.Dropout)]
+    contender = FAMILIES[name].build(task, dataset, 0.5)
+    rates = [each.rate for each in contender.model.layers if isinstance(each, keras.layers.Dropout)]
     assert rates == [0.4, 0.4]
-    assert candidate.settings["dropout"] == 0.4
+    assert contender.settings["dropout"] == 0.4
 
 
 def test_narrow_networks_have_less_dropout(task, dataset):

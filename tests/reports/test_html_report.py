@@ -1,4 +1,5 @@
 import html.parser
+import pathlib
 
 import keras
 import numpy as np
@@ -83,10 +84,41 @@ def test_page_shows_costs_gates_and_samples(write, images):
     assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
 
 
+def test_samples_of_equal_cost_are_said_to_tie(write, images):
+    # Sample 1 of 13 runs 288 MACs, and all others 144.
+    page = write(image_model(), np.concatenate([images, np.zeros((10, 4, 4), "float32")]))
+    assert "12 samples tie at 144 executed MACs; the first 10 of them are listed." in page.text
+    assert "12 samples tie at 144 executed MACs; the first 9 of them are listed." in page.text
+
+
+def test_complete_tables_of_samples_mention_no_tie(write, images):
+    assert "tie at" not in write(image_model(), images).text
+
+
 def test_report_returns_the_count(tmp_path, images):
     model = image_model()
     report = html_report(model, images, path=tmp_path / "report.html")
     assert report == kdg.count_macs(model, images)
+
+
+def test_page_that_cannot_be_written_leaves_the_one_before(tmp_path, images, monkeypatch):
+    def full_disk(path, text, **keywords):
+        path.write_bytes(text[:9].encode())
+        raise OSError("No space left on device")
+
+    path = tmp_path / "report.html"
+    path.write_text("before")
+    with monkeypatch.context() as context:
+        context.setattr(pathlib.Path, "write_text", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            html_report(image_model(), images, path=path)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_class_name_with_a_lone_surrogate_is_written(write, images):
+    page = write(image_model(), images, [0, 1, 1], class_names=["dark", "\ud800"])
+    assert r"\ud800" in page.text
 
 
 def test_page_loads_nothing_and_can_be_read_without_seeing_it(write, images):
@@ -155,7 +187,9 @@ def test_class_without_samples_has_an_empty_row(write, images):
 
 @pytest.mark.parametrize("y", [[0, 1], [0, 1, -1], [0.5, 1, 1], np.eye(3)])
 def test_labels_that_are_no_integers_for_each_sample_are_refused(write, images, y):
-    with pytest.raises(ValueError, match="Argument `y` must hold an integer.*Received: y"):
+    with pytest.raises(
+        ValueError, match="Argument `y` must hold an integer of at least 0.*Received: y"
+    ):
         write(image_model(), images, y)
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from keras_dynamicgate.reports.markup import element, heat, join, table
 
 
@@ -6,6 +8,19 @@ def test_text_and_attributes_are_escaped_and_markup_is_not():
     assert inner == '<b title="&quot;&amp;">&lt;i&gt;</b>'
     assert element("p", inner, None) == f"<p>{inner}</p>"
     assert join("<", inner) == f"&lt;{inner}"
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [("\0", r"\x00"), ("\x85", r"\x85"), ("\u202e", r"\u202e"), ("\ud800", r"\ud800")],
+)
+def test_characters_that_cannot_be_seen_are_shown_by_their_codes(character, shown):
+    text = element("b", f"a{character}<", title=character)
+    assert text == f'<b title="{shown}">a{shown}&lt;</b>'
+
+
+def test_line_breaks_and_other_scripts_stay_as_they_are():
+    assert join("a\tb\nכלב") == "a\tb\nכלב"
 
 
 def test_shares_are_text_on_a_colour():
