@@ -18,20 +18,22 @@ import keras_dynamicgate as kdg
 from keras_dynamicgate.gating.record import record_gates
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
-BUDGET = 0.2
+BUDGET = 0.3
 STEPS = 3  # the digit whose steps are shown
 FIRST = (3, 0, 7, 4)  # the digits of the first page
 
 
 def train():
-    """Train a model with static gates on the pixels and low-rank gates on the hidden blocks."""
+    """Train a model with static gates on the pixels and linear gates on the hidden blocks."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((8, 8)),
             keras.layers.Flatten(),
             kdg.DynamicGate(),
-            kdg.DynamicGateDense(256, activation="relu", block_size=8),
+            kdg.DynamicGateDense(
+                256, activation="relu", gate="linear", block_size=8, estimator="threshold"
+            ),
             keras.layers.Dense(10),
         ]
     )
