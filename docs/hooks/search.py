@@ -12,8 +12,8 @@ BOOST = 1e6
 def on_post_build(config):
     """Raise the entries of public names in the search index that the theme has written.
 
-    Words that only begin with what is typed are found as well, so a short name needs more: `compact`
-    comes before `compact_with_report`.
+    Words that only begin with what is typed are found as well, so a short name needs more:
+    `compact` comes before `compact_with_report`.
     """
     names = NAME.findall(REFERENCE.read_text())
     boosts = {f"api.html#{name}": BOOST / len(name.rpartition(".")[2]) ** 3 for name in names}
