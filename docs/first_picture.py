@@ -2,7 +2,7 @@
 
 from drawing import STYLE, box, pixels, svg, text
 
-WIDTH, HEIGHT = 200, 134  # of one of four cards, two in a row
+WIDTH, HEIGHT = 200, 146  # of one of four cards, two in a row
 
 
 def card(seen):
@@ -12,14 +12,14 @@ def card(seen):
         for i, m in enumerate(seen["mask"])
     ]
     arrow = '<path d="M97 44l6 5.5l-6 5.5z" class="gates"/>'
-    runs = f"{int(seen['mask'].sum())} of {len(seen['mask'])} blocks"
+    runs = f"{int(seen['mask'].sum())} of {len(seen['mask'])} blocks run"
     cost = f"{seen['one'].relative:.2f} relative MACs"
     return [
         *pixels(seen["image"], 5, 6, 11, seen["pixels"]),
         arrow,
         *blocks,
         text(5, 112, runs, "title"),
-        text(194, 112, cost, anchor="end"),
+        text(5, 129, cost),
     ]
 
 
