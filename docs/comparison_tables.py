@@ -51,50 +51,68 @@ def backends():
     return markdown(["backend", "model", "budget", "accuracy in %", "relative MACs"], rows)
 
 
-def verdict():
+def gains():
+    """Lay out by how many points the best gated model is above the narrow network."""
+    rows = []
+    for task in TASKS:
+        for suffix, name in (("", task), ("_distilled", f"{task}, distilled")):
+            compared = [_compared(task, target, suffix) for target in BUDGETS]
+            rows.append([name, *(_gain(each) if each else "" for each in compared)])
+    return markdown(["data set", *(f"at {target:g}" for target in BUDGETS)], rows)
+
+
+def verdict(suffix):
     """Set the best gated model beside the full and the narrow network, task by task."""
     rows = []
     for task in TASKS:
-        summary = load(task)
-        full = max(
-            (find(summary, model, None) for model in ("dense", "dropout")),
-            key=lambda line: line.mean["accuracy"],
-        )
-        for suffix in ("", "_distilled"):
-            for target in BUDGETS:
-                rows += _verdict(summary, task, full, target, suffix)
+        full = _full(task)
+        for target in BUDGETS:
+            if compared := _compared(task, target, suffix):
+                narrow, best = compared
+                won, reached = _won_back(full, narrow, best)
+                rows.append(
+                    [
+                        task,
+                        f"{target:g}",
+                        *(percent(line) for line in (full, narrow, best)),
+                        best.model.removesuffix(suffix),
+                        f"{best.mean['relative_macs']:.3f}{_star(best)}",
+                        _gain(compared, star=False),
+                        won,
+                        "yes" if reached else "no",
+                    ]
+                )
     heads = ["data set", "budget", "full", "narrow", "best gated", "which", "relative MACs"]
     return markdown([*heads, "over narrow", "won back", "reached"], rows)
 
 
-def _verdict(summary, task, full, target, suffix):
-    narrow = find(summary, f"narrow{suffix}", target)
-    gated = [find(summary, f"{model}{suffix}", target) for model in GATED]
+def _full(task):
+    lines = (find(load(task), model, None) for model in ("dense", "dropout"))
+    return max(lines, key=lambda line: line.mean["accuracy"])
+
+
+def _compared(task, target, suffix):
+    """Find the narrow network and the best gated model that meets a budget, or `None`."""
+    narrow = find(load(task), f"narrow{suffix}", target)
+    gated = [find(load(task), f"{model}{suffix}", target) for model in GATED]
     gated = [
         line
         for line in gated
         if line is not None and abs(line.mean["relative_macs"] - target) <= TOLERANCE
     ]
     if narrow is None or not gated:
-        return []
-    best = max(gated, key=lambda line: line.mean["accuracy"])
-    won, reached = _won_back(full, narrow, best)
-    relative = f"{best.mean['relative_macs']:.3f}" + (" *" if best.theoretical else "")
+        return None
+    return narrow, max(gated, key=lambda line: line.mean["accuracy"])
+
+
+def _gain(compared, star=True):
+    narrow, best = compared
     gain = 100 * (best.mean["accuracy"] - narrow.mean["accuracy"])
-    return [
-        [
-            task,
-            f"{target:g}",
-            percent(full),
-            percent(narrow),
-            percent(best),
-            best.model,
-            relative,
-            f"{gain:+.2f}",
-            won,
-            "yes" if reached else "no",
-        ]
-    ]
+    return f"{gain:+.2f}" + (_star(best) if star else "")
+
+
+def _star(line):
+    return " *" if line.theoretical else ""
 
 
 def _won_back(full, narrow, gated):
@@ -108,7 +126,7 @@ def _won_back(full, narrow, gated):
     deviation = max(narrow.deviation["accuracy"], full.deviation["accuracy"])
     if cost > deviation:
         return f"{gain / cost:.0%}", gain >= cost / 2
-    return "narrowing is free", gain >= -deviation
+    return "free", gain >= -deviation
 
 
 def conditions():

@@ -1,10 +1,11 @@
-"""The built site in a real browser: nothing scrolls sideways and no picture is broken."""
+"""The built site, as files and in a real browser: what is seen, what is found, what is loaded."""
 
 import functools
 import http.server
 import json
 import pathlib
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,14 @@ import threading
 
 import keras
 import pytest
+from docs.pages import API
+
+import keras_dynamicgate
 
 ROOT = pathlib.Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LIGHT, DARK = "default", "slate"
+PHONE, LAPTOP = 390, 1366
 PATIENCE = 120  # seconds, for all pages
 
 # Opens each page in a frame of the given width and posts what it saw.
@@ -35,6 +40,10 @@ document.body.append(frame);
       page,
       scheme: inside.body.dataset.mdColorScheme,
       too_wide: root.scrollWidth - root.clientWidth,
+      cut: [...inside.querySelectorAll(".md-typeset__scrollwrap")].map(
+        (wrap, number) => wrap.scrollWidth > wrap.clientWidth ? number : -1).filter(n => n >= 0),
+      elsewhere: frame.contentWindow.performance.getEntriesByType("resource").map(r => r.name)
+        .filter(name => !name.startsWith(location.origin) && !name.startsWith("data:")),
       broken: [...inside.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src),
     });
   }
@@ -88,13 +97,77 @@ def test_site_builds_without_a_warning(site):
     assert (folder / "index.html").exists()
 
 
+def pages(folder):
+    """Give the pages of the site by name."""
+    names = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+    return {f"{name}.html": (folder / f"{name}.html").read_text() for name in names}
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    folder, _ = site
+    loads = re.compile(
+        r"<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//"
+    )
+    for name, text in pages(folder).items():
+        assert loads.findall(text) == [], name
+        # The theme's script asks GitHub for numbers where it finds this.
+        assert 'data-md-component="source"' not in text, name
+    for path in (folder / "assets").rglob("*.css"):
+        assert not re.search(r"url\(.?(https?:)?//", path.read_text()), path
+
+
+def test_header_has_the_mark_the_repository_and_the_version(site):
+    folder, _ = site
+    for name, text in pages(folder).items():
+        header = re.search(r"<header.*?</header>", text, re.DOTALL)[0]
+        assert 'src="assets/mark.svg"' in header, name
+        assert 'href="https://github.com/keras-dynamicgate/keras-dynamicgate"' in header, name
+        assert f">{keras_dynamicgate.__version__}</span>" in header, name
+
+
+def test_formulas_are_mathml(site):
+    folder, _ = site
+    for name, text in pages(folder).items():
+        source = (ROOT / "docs" / name).with_suffix(".md").read_text()
+        count = len(re.findall(r"(?<!\$)\$[^$\n]+\$", source))
+        assert text.count("<math ") >= count, name
+        assert "arithmatex" not in text, name
+    assert pages(folder)["how.html"].count("<math ") > 10
+
+
+def test_pictures_that_are_drawn_are_in_their_pages_and_stand_still_on_request(site):
+    folder, _ = site
+    assert pages(folder)["index.html"].count('class="drawing"') == 1
+    how = pages(folder)["how.html"]
+    assert how.count('class="drawing"') == 1
+    moves = how.partition("@media (prefers-reduced-motion: no-preference)")
+    assert "animation:" not in moves[0]
+    assert "infinite" not in moves[2].partition("</style>")[0]
+
+
+def test_every_public_name_has_an_entry_that_the_search_prefers(site):
+    folder, _ = site
+    entries = json.loads((folder / "search" / "search_index.json").read_text())["docs"]
+    boosts = {each["location"]: each.get("boost", 1) for each in entries}
+    names = {f"api.html#{name}" for name in API.findall((ROOT / "docs" / "api.md").read_text())}
+    least = min(boosts[name] for name in names)
+    assert least > max(boost for name, boost in boosts.items() if name not in names)
+
+
+@pytest.mark.parametrize("word", ["FLOPs", "lambda", "load_model", "pruning", "experts", "dropout"])
+def test_glossary_has_a_heading_for_a_word_of_others(site, word):
+    folder, _ = site
+    entries = json.loads((folder / "search" / "search_index.json").read_text())["docs"]
+    titles = [each["title"] for each in entries if each["location"].startswith("glossary.html#")]
+    assert [title for title in titles if word.lower() in title.lower()]
+
+
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [PHONE, LAPTOP])
 def test_no_page_scrolls_sideways_and_no_image_is_broken(site, browser, width, scheme, tmp_path):
     folder, server = site
-    pages = sorted(path.name for path in folder.glob("*.html") if path.name != "404.html")
-    pages = [name for name in pages if not name.startswith("visit")]
-    visit = VISIT.replace("PAGES", json.dumps(pages)).replace("WIDTH", str(width))
+    names = list(pages(folder))
+    visit = VISIT.replace("PAGES", json.dumps(names)).replace("WIDTH", str(width))
     visit = visit.replace("SCHEME", scheme).replace("INDEX", str((LIGHT, DARK).index(scheme)))
     (folder / f"visit-{width}-{scheme}.html").write_text(visit)
     address = f"http://127.0.0.1:{server.server_port}/visit-{width}-{scheme}.html"
@@ -105,7 +178,13 @@ def test_no_page_scrolls_sideways_and_no_image_is_broken(site, browser, width, s
     finally:
         process.kill()
         process.wait()
-    assert [each["page"] for each in seen] == pages
-    assert len(pages) > 12
+    assert [each["page"] for each in seen] == names
+    assert len(names) > 12
     assert [each for each in seen if each["scheme"] != scheme] == []
     assert [each for each in seen if each["too_wide"] > 0 or each["broken"]] == []
+    tables = {each["page"]: each["cut"] for each in seen}
+    if width == LAPTOP:
+        assert {page: cut for page, cut in tables.items() if cut} == {}
+    else:
+        assert 0 not in tables["index.html"] + tables["results.html"]
+    assert [each for each in seen if each["elsewhere"]] == []
