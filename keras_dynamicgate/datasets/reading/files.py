@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+# No file of these data sets has more bytes than this once unpacked: 256 MiB.
+LARGEST = 1 << 28
+
 
 def check_data_dir(data_dir: str | PathLike[str], expected: str) -> Path:
     """Returns `data_dir` as a path, or raises an error that says what it should hold.
@@ -24,7 +27,7 @@ def check_data_dir(data_dir: str | PathLike[str], expected: str) -> Path:
     folder = Path(data_dir)
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"`data_dir` must be a folder with {expected}. Received: data_dir={folder}"
+            f"Argument `data_dir` must be a folder with {expected}. Received: data_dir={folder}"
         )
     return folder
 
