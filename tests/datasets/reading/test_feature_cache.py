@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 
@@ -77,4 +78,16 @@ def test_a_failed_computation_leaves_no_cache_file(tmp_path):
 
     with pytest.raises(ValueError, match="unreadable clip"):
         cached_arrays(tmp_path, "key", compute)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_gives_a_warning_and_the_features(tmp_path, counted, monkeypatch):
+    def refuse(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", refuse)
+    with pytest.warns(UserWarning, match=f"could not be kept in {tmp_path}.*No space left"):
+        arrays = cached_arrays(tmp_path, "key", counted)
+    assert arrays["features"].tolist() == [1.5, 2.5]
     assert list(tmp_path.iterdir()) == []
