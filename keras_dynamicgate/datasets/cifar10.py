@@ -47,7 +47,7 @@ def cifar10(
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> Dataset:
-    """Loads CIFAR-10: 50,000 training and 10,000 test photographs in ten classes.
+    """Load CIFAR-10: 50,000 training and 10,000 test photographs in ten classes.
 
     Args:
         data_dir: Folder with the original Python batches (`cifar-10-batches-py`, or the folder
@@ -95,7 +95,7 @@ def _read(data_dir: str | PathLike[str]) -> _Arrays:
     subsets = sorted(folder.glob(_SUBSET))
     if len(subsets) != 1:
         raise FileNotFoundError(
-            f"`data_dir` must hold the folder {_BATCHES} or exactly one file {_SUBSET}. "
+            f"Argument `data_dir` must hold the folder {_BATCHES} or exactly one file {_SUBSET}. "
             f"Received: data_dir={folder} with {len(subsets)} such files"
         )
     return _read_subset(subsets[0])

@@ -33,11 +33,11 @@ def tiny_imagenet(
     seed: int = 0,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Dataset:
-    """Loads Tiny ImageNet: 500 training and 50 test photographs of each of 200 classes.
+    """Load Tiny ImageNet: 500 training and 50 test photographs of each of 200 classes.
 
-    Images are decoded when a batch first asks for them, and kept as bytes from then on (1.2 GB
-    once all 100,000 have been seen), never as floats. So `split.x` is not a NumPy array: read it
-    with `split.batches()` or `split[rows]`.
+    Images are decoded when a batch first asks for them, then kept as bytes (1.2 GB once all
+    100,000 have been seen), never as floats. So `split.x` is not a NumPy array: read it with
+    `split.batches()` or `split[rows]`.
 
     The labels of the official test images were never published. As is customary, the official
     validation images are the test split here, and the validation split is drawn from the

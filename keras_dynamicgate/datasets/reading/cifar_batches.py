@@ -1,4 +1,4 @@
-"""Reads the original Python batches of CIFAR-10."""
+"""Read the original Python batches of CIFAR-10."""
 
 import pickle
 from pathlib import Path
@@ -13,7 +13,7 @@ _NUM_CLASSES = 10
 
 
 def read_batches(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Reads and joins CIFAR-10 batch files.
+    """Read and join CIFAR-10 batch files.
 
     Args:
         paths: Files such as `data_batch_1` or `test_batch`.
@@ -54,7 +54,7 @@ def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _StandIn:
-    """What a batch builds in place of NumPy's objects, which some states make crash."""
+    """Stand in for NumPy's objects, which some states make crash."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -76,7 +76,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 # The one in Python: a few bytes make the one in C ask for any amount of memory.
 class _BatchUnpickler(pickle._Unpickler):
-    """A pickle may run any code; this one makes stand-ins for arrays and nothing else."""
+    """Build stand-ins for arrays and nothing else: a pickle may run any code."""
 
     _allowed: dict[tuple[str, str], Any] = {
         ("numpy.core.multiarray", "_reconstruct"): _StandIn,

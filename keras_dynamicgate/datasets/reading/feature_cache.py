@@ -1,4 +1,4 @@
-"""Keeps computed features on disk."""
+"""Keep computed features on disk."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ Arrays = dict[str, Any]
 
 
 def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arrays:
-    """Returns the arrays computed earlier for the same key, or computes and keeps them.
+    """Return the arrays computed earlier for the same key, or compute and keep them.
 
     A file that cannot be read is computed again; one that cannot be written gives a warning.
 
@@ -49,7 +49,7 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
 
 
 def digest_files(paths: Iterable[Path], folder: Path) -> str:
-    """Returns one digest over the names and the content of files, for the key of a cache.
+    """Return one digest over the names and the content of files, for the key of a cache.
 
     Args:
         paths: The files, all below `folder`.

@@ -1,4 +1,4 @@
-"""Reads the counts and the cell types of PBMC3k."""
+"""Read the counts and the cell types of PBMC3k."""
 
 import tempfile
 from os import PathLike
@@ -31,7 +31,7 @@ _LABELS_CHECKSUM = "sha256:0db367b991dd95809732b218539ede489bea99113807f62ebd7cc
 
 
 def download_pbmc3k(cache_dir: str | PathLike[str] | None) -> Path:
-    """Downloads the counts from 10x and the cell types from the cellxgene project.
+    """Download the counts from 10x and the cell types from the cellxgene project.
 
     Args:
         cache_dir: Folder for the downloads, or `None` for Keras's own.
@@ -46,7 +46,7 @@ def download_pbmc3k(cache_dir: str | PathLike[str] | None) -> Path:
 
 
 def read_pbmc3k(data_dir: str | PathLike[str]) -> tuple[Any, Path, Path]:
-    """Reads the counts of all cells, with their types in `obs["louvain"]`.
+    """Read the counts of all cells, with their types in `obs["louvain"]`.
 
     Args:
         data_dir: Folder with a labelled `.h5ad` file of counts, or with the 10x matrix (packed or
@@ -69,7 +69,7 @@ def read_pbmc3k(data_dir: str | PathLike[str]) -> tuple[Any, Path, Path]:
     labelled = [path for path in sorted(folder.glob("*.h5ad")) if path.name not in _LABEL_FILES]
     if len(labelled) > 1:
         raise ValueError(
-            "`data_dir` must hold one .h5ad file of counts. "
+            "Argument `data_dir` must hold one .h5ad file of counts. "
             f"Received: {', '.join(path.name for path in labelled)} in {folder}"
         )
     if labelled:
