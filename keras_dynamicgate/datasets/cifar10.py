@@ -9,6 +9,7 @@ from keras_dynamicgate.datasets.dataset import Dataset, Split
 from keras_dynamicgate.datasets.reading.arrays import scale_images, train_and_validation
 from keras_dynamicgate.datasets.reading.cifar_batches import read_batches
 from keras_dynamicgate.datasets.reading.files import (
+    LARGEST,
     check_data_dir,
     check_labels,
     errors_as,
@@ -113,6 +114,10 @@ def _read_subset(path: Path) -> _Arrays:
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
+        # No more bytes are unpacked than the list of the file announces.
+        size = sum(info.file_size for info in arrays.zip.infolist())
+        if size > LARGEST:
+            raise ValueError(f"it unpacks to {size} bytes, of {LARGEST} allowed")
         x, y, x_test, y_test = (arrays[key] for key in _KEYS)
     for images, labels in ((x, y), (x_test, y_test)):
         if images.dtype != np.uint8 or images.shape != (*labels.shape, 32, 32, 3):
