@@ -1,4 +1,4 @@
-"""Six data sets in one shape: train, validation and test splits, with names and citation.
+"""Six data sets in one form: train, validation and test splits, with names and citation.
 
 Each loader imports its own packages (tensorflow-datasets, librosa, anndata, ...) when it is
 called, so this module needs Keras and NumPy only.

@@ -9,6 +9,7 @@ from keras_dynamicgate.datasets.dataset import Dataset, Split
 from keras_dynamicgate.datasets.reading.arrays import scale_images, train_and_validation
 from keras_dynamicgate.datasets.reading.cifar_batches import read_batches
 from keras_dynamicgate.datasets.reading.files import (
+    LARGEST,
     check_data_dir,
     check_labels,
     errors_as,
@@ -47,7 +48,7 @@ def cifar10(
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> Dataset:
-    """Loads CIFAR-10: 50,000 training and 10,000 test photographs in ten classes.
+    """Load CIFAR-10: 50,000 training and 10,000 test photographs in ten classes.
 
     Args:
         data_dir: Folder with the original Python batches (`cifar-10-batches-py`, or the folder
@@ -95,7 +96,7 @@ def _read(data_dir: str | PathLike[str]) -> _Arrays:
     subsets = sorted(folder.glob(_SUBSET))
     if len(subsets) != 1:
         raise FileNotFoundError(
-            f"`data_dir` must hold the folder {_BATCHES} or exactly one file {_SUBSET}. "
+            f"Argument `data_dir` must hold the folder {_BATCHES} or exactly one file {_SUBSET}. "
             f"Received: data_dir={folder} with {len(subsets)} such files"
         )
     return _read_subset(subsets[0])
@@ -113,6 +114,10 @@ def _read_subset(path: Path) -> _Arrays:
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
+        # No more bytes are unpacked than the list of the file announces.
+        size = sum(info.file_size for info in arrays.zip.infolist())
+        if size > LARGEST:
+            raise ValueError(f"it unpacks to {size} bytes, of {LARGEST} allowed")
         x, y, x_test, y_test = (arrays[key] for key in _KEYS)
     for images, labels in ((x, y), (x_test, y_test)):
         if images.dtype != np.uint8 or images.shape != (*labels.shape, 32, 32, 3):

@@ -1,4 +1,4 @@
-"""The one shape in which every loader answers, and its batches."""
+"""What every loader returns, a data set in three splits, and its batches."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class Split:
     def __post_init__(self) -> None:
         if self.y.ndim != 1 or self.x.shape[0] != self.y.shape[0]:
             raise ValueError(
-                "`y` must hold one label for each sample of `x`. "
+                "Argument `y` must hold one label for each sample of `x`. "
                 f"Received: x.shape={self.x.shape}, y.shape={self.y.shape}"
             )
 
@@ -58,9 +58,11 @@ class Split:
         return int(self.y.shape[0])
 
     def __getitem__(self, rows: slice | np.ndarray | list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the samples of `rows` (a slice or an array of indices) and their labels."""
+        """Return the samples of `rows` (a slice or an array of indices) and their labels."""
         if isinstance(rows, int | np.integer):
-            raise TypeError(f"`rows` must be a slice or an array of indices. Received: rows={rows}")
+            raise TypeError(
+                f"Argument `rows` must be a slice or an array of indices. Received: rows={rows}"
+            )
         x = self.x[rows]
         return (x.toarray() if hasattr(x, "toarray") else x), self.y[rows]
 
@@ -75,7 +77,7 @@ class Split:
         return x_spec, ElementSpec((), str(self.y.dtype))
 
     def batches(self, batch_size: int = 128, shuffle: bool = False, seed: int = 0) -> "Batches":
-        """Returns the split in batches, as `fit`, `evaluate` and `predict` accept them.
+        """Return the split in batches, as `fit`, `evaluate` and `predict` accept them.
 
         Args:
             batch_size: Samples in a batch; the last batch may be smaller. Defaults to 128.
@@ -146,7 +148,7 @@ class Batches(keras.utils.PyDataset):
     """A split in batches, as `fit`, `evaluate` and `predict` accept them on every backend.
 
     Samples are decoded or made dense one batch at a time. `fit` shuffles the order of batches by
-    itself, from Python's global seed: pass it `shuffle=False` where `seed` alone shall decide.
+    itself, from Python's global seed: pass it `shuffle=False` if `seed` alone is to decide.
 
     Args:
         split: The `Split` to read.
@@ -178,11 +180,13 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
-            raise IndexError(f"`index` must be in [0, {len(self)}). Received: index={index}")
+            raise IndexError(
+                f"Argument `index` must be in [0, {len(self)}). Received: index={index}"
+            )
         return self.split[self._order[index * self.batch_size : (index + 1) * self.batch_size]]
 
     def on_epoch_end(self) -> None:
-        """Draws the order of the next epoch."""
+        """Draw the order of the next epoch."""
         self._epoch += 1
         self._order = self._draw_order()
 

@@ -16,7 +16,7 @@ _TEST_FRACTION = 0.2
 
 
 def digits(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
-    """Loads 1,797 handwritten digits that need no network and no download.
+    """Load 1,797 handwritten digits that need no network and no download.
 
     The data set has no official test samples: a fifth of each class (359 samples in all) is
     drawn for testing. `seed` fixes both draws, so keep it while you compare models.

@@ -27,7 +27,7 @@ def mnist(
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> Dataset:
-    """Loads MNIST: 60,000 training and 10,000 test images of handwritten digits.
+    """Load MNIST: 60,000 training and 10,000 test images of handwritten digits.
 
     Args:
         data_dir: Folder with the four original idx files, `train-images-idx3-ubyte`,
@@ -60,7 +60,7 @@ def mnist(
         x, x_test = x.squeeze(-1), x_test.squeeze(-1)
     else:
         folder = check_data_dir(data_dir, "the four original MNIST files (*-idx?-ubyte[.gz])")
-        # All four are looked up before the first is read: a missing file is reported at once.
+        # All four are looked for before the first is read: a missing file is reported at once.
         train_files, test_files = _find_pair(folder, "train"), _find_pair(folder, "t10k")
         (x, y), (x_test, y_test) = _read_pair(*train_files), _read_pair(*test_files)
     train, validation = train_and_validation(scale_images(x), y, validation_fraction, seed)

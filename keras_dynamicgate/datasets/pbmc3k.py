@@ -49,7 +49,7 @@ def pbmc3k(
     seed: int = 0,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Dataset:
-    """Loads PBMC3k: the 2,000 most variable genes of 2,638 blood cells of eight types.
+    """Load PBMC3k: the 2,000 most variable genes of 2,638 blood cells of eight types.
 
     Each cell is scaled to 10,000 counts, then `log(1 + x)`; the genes are chosen on the training
     cells only. `split.x` is a SciPy CSR matrix; `split.batches()` and `split[rows]` are dense.

@@ -30,7 +30,7 @@ def speech_commands(
     *,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Dataset:
-    """Loads Speech Commands as log-mel features: 49 frames (20 ms apart) of 40 mel bands.
+    """Load Speech Commands as log-mel features: 49 frames (20 ms apart) of 40 mel bands.
 
     Clips are cut or filled with silence to one second. Features are the decibels of each mel
     band, from -80 to 20 dB scaled to 0 to 1. They are computed once, in parallel, and kept in

@@ -1,27 +1,26 @@
 """Tiny ImageNet: photographs of 64x64 pixels in 200 classes."""
 
+import shutil
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from keras_dynamicgate.datasets.dataset import Dataset, Split
-from keras_dynamicgate.datasets.reading.archive import extract
 from keras_dynamicgate.datasets.reading.download import cache_folder, download
 from keras_dynamicgate.datasets.reading.files import check_data_dir, find_file, read_text
 from keras_dynamicgate.datasets.reading.image_files import ImageFiles
 from keras_dynamicgate.datasets.reading.optional import import_optional
 from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
-from keras_dynamicgate.utils.files import remove_leftovers
+from keras_dynamicgate.utils.files import remove_leftovers, written_at_once
 
 _CITATION = (
     "Stanford CS231N, Tiny ImageNet Visual Recognition Challenge, 2015. "
     "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 )
 _LICENCE = "ImageNet terms: non-commercial research and education; images belong to their owners"
-# Size and checksum as recorded by other public projects that download the same file.
+# Checksum as recorded by other public projects that download the same file.
 _URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
-_SIZE = 248_100_043
 _CHECKSUM = "md5:90528d7ca1a48142e341f4ef8d21d0de"
 _FOLDER = "tiny-imagenet-200"
 _IMAGE_SIZE = (64, 64)
@@ -34,11 +33,11 @@ def tiny_imagenet(
     seed: int = 0,
     cache_dir: str | PathLike[str] | None = None,
 ) -> Dataset:
-    """Loads Tiny ImageNet: 500 training and 50 test photographs of each of 200 classes.
+    """Load Tiny ImageNet: 500 training and 50 test photographs of each of 200 classes.
 
-    Images are decoded when a batch first asks for them, and kept as bytes from then on (1.2 GB
-    once all 100,000 have been seen), never as floats. So `split.x` is not a NumPy array: read it
-    with `split.batches()` or `split[rows]`.
+    Images are decoded when a batch first asks for them, then kept as bytes (1.2 GB once all
+    100,000 have been seen), never as floats. So `split.x` is not a NumPy array: read it with
+    `split.batches()` or `split[rows]`.
 
     The labels of the official test images were never published. As is customary, the official
     validation images are the test split here, and the validation split is drawn from the
@@ -101,9 +100,12 @@ def _download(cache_dir: str | PathLike[str] | None) -> Path:
     # Once it is unpacked, the archive is not needed and may have been deleted.
     if unpacked.is_dir():
         remove_leftovers(archive)
+        remove_leftovers(unpacked)
     else:
-        download(_URL, archive, checksum=_CHECKSUM, size=_SIZE)
-    return extract(archive, unpacked) / _FOLDER
+        download(_URL, archive, checksum=_CHECKSUM)
+        with written_at_once(unpacked) as part:
+            shutil.unpack_archive(archive, part)
+    return unpacked / _FOLDER
 
 
 def _find(data_dir: str | PathLike[str]) -> Path:

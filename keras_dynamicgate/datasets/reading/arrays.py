@@ -1,4 +1,4 @@
-"""Turns image arrays into the splits of a data set."""
+"""Turn image arrays into the splits of a data set."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from keras_dynamicgate.datasets.reading.splitting import stratified_split
 
 
 def scale_images(images: np.ndarray) -> np.ndarray:
-    """Returns uint8 images as float32 in `[0, 1]`."""
+    """Return uint8 images as float32 in `[0, 1]`."""
     return images.astype("float32") / np.float32(255)
 
 
 def train_and_validation(
     x: np.ndarray, y: np.ndarray, validation_fraction: float, seed: int
 ) -> tuple[Split, Split]:
-    """Divides training samples into a training and a validation split.
+    """Divide training samples into a training and a validation split.
 
     Args:
         x: Samples, shape `(samples, ...)`.

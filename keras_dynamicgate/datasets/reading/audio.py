@@ -1,4 +1,4 @@
-"""Reads one clip, and notices when it is cut short."""
+"""Read one clip, and notice when it is cut short."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ SAMPLE_RATE = 16_000
 
 
 def read_clip(path: Path, soundfile: Any) -> np.ndarray:
-    """Reads a `.wav` or `.flac` clip of one channel at 16 kHz.
+    """Read a `.wav` or `.flac` clip of one channel at 16 kHz.
 
     Args:
         path: The file.
@@ -49,7 +49,7 @@ def read_clip(path: Path, soundfile: Any) -> np.ndarray:
 
 
 def _check_not_cut(path: Path) -> None:
-    # The decoder reads a shortened .wav without a word, so its own length field is compared.
+    # The decoder reads a shortened .wav without an error, so the length in its header is compared.
     with path.open("rb") as file:
         header = file.read(8)
     announced = int.from_bytes(header[4:8], "little") + 8

@@ -1,8 +1,9 @@
-"""Keeps computed features on disk."""
+"""Keep computed features on disk."""
 
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ Arrays = dict[str, Any]
 
 
 def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arrays:
-    """Returns the arrays computed earlier for the same key, or computes and keeps them.
+    """Return the arrays computed earlier for the same key, or compute and keep them.
 
-    A file that cannot be read is computed again.
+    A file that cannot be read is computed again; one that cannot be written gives a warning.
 
     Args:
         folder: Where the files lie.
@@ -38,13 +39,17 @@ def cached_arrays(folder: Path, key: Any, compute: Callable[[], Arrays]) -> Arra
         remove_leftovers(path)
         return kept
     arrays = compute()
-    with written_at_once(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+    try:
+        with written_at_once(path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        # What took minutes to compute is not lost because the disk is full.
+        warnings.warn(f"The features could not be kept in {path}: {error}", stacklevel=2)
     return arrays
 
 
 def digest_files(paths: Iterable[Path], folder: Path) -> str:
-    """Returns one digest over the names and the content of files, for the key of a cache.
+    """Return one digest over the names and the content of files, for the key of a cache.
 
     Args:
         paths: The files, all below `folder`.

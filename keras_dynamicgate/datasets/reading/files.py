@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+# No file of these data sets has more bytes than this once unpacked: 256 MiB.
+LARGEST = 1 << 28
+
 
 def check_data_dir(data_dir: str | PathLike[str], expected: str) -> Path:
-    """Returns `data_dir` as a path, or raises an error that says what it should hold.
+    """Return `data_dir` as a path, or raise an error that says what it should hold.
 
     Args:
         data_dir: The folder that the user named.
@@ -24,13 +27,13 @@ def check_data_dir(data_dir: str | PathLike[str], expected: str) -> Path:
     folder = Path(data_dir)
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"`data_dir` must be a folder with {expected}. Received: data_dir={folder}"
+            f"Argument `data_dir` must be a folder with {expected}. Received: data_dir={folder}"
         )
     return folder
 
 
 def find_file(folder: Path, names: Iterable[str]) -> Path:
-    """Returns the first of `names` that is a file in `folder`.
+    """Return the first of `names` that is a file in `folder`.
 
     Args:
         folder: Where to look.
@@ -47,13 +50,14 @@ def find_file(folder: Path, names: Iterable[str]) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileNotFoundError(
-        f"Missing file: `data_dir` must hold {' or '.join(names)}. Received: data_dir={folder}"
+        f"Missing file: argument `data_dir` must hold {' or '.join(names)}. "
+        f"Received: data_dir={folder}"
     )
 
 
 @contextmanager
 def errors_as(message: str) -> Iterator[None]:
-    """Turns any error of the block into a `ValueError` that says which file is at fault.
+    """Turn any error of the block into a `ValueError` that says which file is at fault.
 
     Args:
         message: The sentence to begin with, such as `"a.csv is not a readable table"`.
@@ -76,7 +80,7 @@ def errors_as(message: str) -> Iterator[None]:
 
 
 def read_text(path: Path) -> str:
-    """Returns the text of a file.
+    """Return the text of a file.
 
     Args:
         path: A file in UTF-8.
@@ -96,7 +100,7 @@ def read_text(path: Path) -> str:
 
 
 def check_labels(y: np.ndarray, num_classes: int, source: str | PathLike[str]) -> np.ndarray:
-    """Returns labels as int32, or raises an error that names the file they came from.
+    """Return labels as int32, or raise an error that names the file they came from.
 
     Args:
         y: Labels, shape `(samples,)`.

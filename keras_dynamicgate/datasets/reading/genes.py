@@ -1,4 +1,4 @@
-"""Normalises counts and chooses genes, the way the single-cell field does."""
+"""Normalise counts and choose genes, as is customary for single cells."""
 
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ _MIN_CELLS = 3
 
 
 def normalise(counts: Any) -> Any:
-    """Scales each cell to 10,000 counts and takes `log(1 + x)`.
+    """Scale each cell to 10,000 counts and take `log(1 + x)`.
 
     Args:
-        counts: An `anndata.AnnData` of counts, cells by genes. It is left as it is.
+        counts: An `anndata.AnnData` of counts, cells by genes. It stays as it is.
 
     Returns:
         A new `anndata.AnnData`.
@@ -35,11 +35,11 @@ def normalise(counts: Any) -> Any:
 
 
 def choose_genes(cells: Any, num_genes: int, source: Path) -> np.ndarray:
-    """Chooses the most variable genes.
+    """Choose the most variable genes.
 
-    Genes are ranked by scanpy's `highly_variable_genes` in the flavour of Cell Ranger, among
-    those that at least three cells show. (scanpy's default flavour drops more of the known
-    marker genes of these cell types, CD14 and CD8A among them.)
+    Genes are ranked by scanpy's `highly_variable_genes` with `flavor="cell_ranger"`, among the
+    genes found in at least three cells. (scanpy's default drops more of the known marker genes of
+    these cell types, CD14 and CD8A among them.)
 
     Args:
         cells: An `anndata.AnnData` of normalised cells: the training cells alone, so that
@@ -51,7 +51,7 @@ def choose_genes(cells: Any, num_genes: int, source: Path) -> np.ndarray:
         Column numbers of the genes in rising order, shape `(num_genes,)`.
 
     Raises:
-        ValueError: If fewer than `num_genes` genes are shown by three cells.
+        ValueError: If fewer than `num_genes` genes are found in three cells.
 
     Examples:
         >>> choose_genes(cells[train], 2000, Path("counts.h5ad")).shape
@@ -64,8 +64,8 @@ def choose_genes(cells: Any, num_genes: int, source: Path) -> np.ndarray:
     shown, _ = scanpy.pp.filter_genes(cells, min_cells=_MIN_CELLS, inplace=False)
     if shown.sum() < num_genes:
         raise ValueError(
-            f"{source} must have {num_genes} genes that at least {_MIN_CELLS} of the "
-            f"{len(cells)} training cells show. Received: {shown.sum()} such genes"
+            f"{source} must have {num_genes} genes found in at least {_MIN_CELLS} of the "
+            f"{len(cells)} training cells. Received: {shown.sum()} such genes"
         )
     ranking = scanpy.pp.highly_variable_genes(
         cells[:, shown], n_top_genes=num_genes, flavor="cell_ranger", inplace=False

@@ -1,4 +1,4 @@
-"""Reads the idx format of the original MNIST files."""
+"""Read the idx format of the original MNIST files."""
 
 import gzip
 import math
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dynamicgate.datasets.reading.files import errors_as
+from keras_dynamicgate.datasets.reading.files import LARGEST, errors_as
 
 _UINT8 = 8
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Reads an idx file of bytes, compressed with gzip or not.
+    """Read an idx file of bytes, compressed with gzip or not.
 
     Args:
         path: The file; a name that ends in `.gz` is unpacked.
@@ -22,7 +22,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         A uint8 array.
 
     Raises:
-        ValueError: If the file is corrupt, truncated, too long or not of this format.
+        ValueError: If the file is corrupt, truncated, too long or not of this format, or
+            announces more than 256 MiB.
 
     Examples:
         >>> read_idx(Path("train-images-idx3-ubyte.gz"), dimensions=3).shape
@@ -31,28 +32,28 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     Reference:
         [The MNIST database](http://yann.lecun.com/exdb/mnist/)
     """
-    content = _read_bytes(path)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2:4] != bytes((_UINT8, dimensions)):
+    size = 4 + 4 * dimensions
+    header = _read(path, size)
+    if header[:4] != bytes((0, 0, _UINT8, dimensions)):
         raise ValueError(
             f"{path} is not an idx file of unsigned bytes with {dimensions} axes. "
-            f"Received: first bytes={content[:4].hex(' ')}"
+            f"Received: first bytes={header[:4].hex(' ')}"
         )
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise ValueError(f"{path} is truncated. Received: {len(content)} bytes")
-    shape = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
-    expected = header + math.prod(shape)
-    if len(content) != expected:
+    if len(header) < size:
+        raise ValueError(f"{path} is truncated. Received: {len(header)} bytes")
+    shape = tuple(int(n) for n in np.frombuffer(header[4:], ">u4"))
+    expected = size + math.prod(shape)
+    # One byte more than allowed is enough to refuse. A stream that ends is read to its checksum.
+    content = _read(path, min(expected, LARGEST) + 1)
+    if len(content) != expected or expected > LARGEST:
         raise ValueError(
             f"{path} is truncated or damaged: its header announces {expected} bytes "
             f"for shape {shape}. Received: {len(content)} bytes"
         )
-    return np.frombuffer(content, "uint8", offset=header).reshape(shape)
+    return np.frombuffer(content, "uint8", offset=size).reshape(shape)
 
 
-def _read_bytes(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.suffix != ".gz":
-        return content
-    with errors_as(f"{path} is truncated or not a gzip file"):
-        return gzip.decompress(content)
+def _read(path: Path, size: int) -> bytes:
+    open_file = gzip.open if path.suffix == ".gz" else open
+    with errors_as(f"{path} is truncated or not a gzip file"), open_file(path, "rb") as file:
+        return file.read(size)

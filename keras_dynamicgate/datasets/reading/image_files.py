@@ -40,7 +40,7 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, rows: slice | np.ndarray | list[int]) -> np.ndarray:
-        """Returns the images of `rows` as float32 in `[0, 1]`."""
+        """Return the images of `rows` as float32 in `[0, 1]`."""
         rows = np.arange(len(self))[rows]
         for row in rows[~self._decoded[rows]]:
             self._pixels[row] = self._decode(self.paths[row])

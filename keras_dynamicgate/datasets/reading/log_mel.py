@@ -1,4 +1,4 @@
-"""Turns clips of one second into log-mel features."""
+"""Turn clips of one second into log-mel features."""
 
 import itertools
 import os
@@ -33,7 +33,7 @@ PARAMETERS = {
 
 
 def log_mel(waveform: np.ndarray, librosa: Any) -> np.ndarray:
-    """Returns the log-mel features of one clip.
+    """Return the log-mel features of one clip.
 
     The clip is cut or filled with silence to one second. Each of the 49 frames is a window of
     30 ms, every 20 ms; each of the 40 values is the power in one mel band in decibels, clipped
@@ -70,7 +70,7 @@ def log_mel(waveform: np.ndarray, librosa: Any) -> np.ndarray:
 def log_mels(
     items: Iterable[Any], count: int, read: Callable[[Any], np.ndarray], librosa: Any
 ) -> np.ndarray:
-    """Computes the features of many clips in parallel, with a progress bar.
+    """Compute the features of many clips in parallel, with a progress bar.
 
     Args:
         items: What `read` turns into waveforms, such as paths.

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def import_optional(module: str, loader: str) -> Any:
-    """Imports a package of the `examples` extra.
+    """Import a package of the `examples` extra.
 
     Args:
         module: Name to import, such as `"librosa"`.
@@ -28,7 +28,7 @@ def import_optional(module: str, loader: str) -> Any:
 
 
 def check_installed(module: str, loader: str) -> None:
-    """Raises an `ImportError` unless a package is installed, without importing it.
+    """Raise an `ImportError` unless a package is installed, without importing it.
 
     Args:
         module: Name of a package that another one imports late, such as `"pydub"`.

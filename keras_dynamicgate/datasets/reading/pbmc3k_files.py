@@ -1,11 +1,11 @@
-"""Reads the counts and the cell types of PBMC3k."""
+"""Read the counts and the cell types of PBMC3k."""
 
 import tempfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from keras_dynamicgate.datasets.reading.archive import extract
+from keras_dynamicgate.datasets.reading.archive import unpack
 from keras_dynamicgate.datasets.reading.download import cache_folder, download
 from keras_dynamicgate.datasets.reading.files import check_data_dir, errors_as, find_file
 from keras_dynamicgate.datasets.reading.optional import import_optional
@@ -19,8 +19,7 @@ _MATRIX_FOLDER = Path("filtered_gene_bc_matrices", "hg19")
 _MATRIX_FILES = ("matrix.mtx", "genes.tsv", "barcodes.tsv")
 _LABEL_FILES = ("pbmc3k_processed_obs.csv", "pbmc3k_processed.h5ad", "pbmc3k.h5ad")
 
-# Checksums as recorded by other public projects that download the same files. The sizes are not
-# needed: a checksum pins the content, so a shortened file is refused too.
+# Checksums as recorded by other public projects that download the same files.
 _ARCHIVE_URL = f"https://cf.10xgenomics.com/samples/cell-exp/1.1.0/pbmc3k/{_ARCHIVE}"
 _ARCHIVE_CHECKSUM = "md5:f76d73bf7a582aaf32b798bcae9574d3"
 # A pinned commit: what the main branch serves may change.
@@ -32,7 +31,7 @@ _LABELS_CHECKSUM = "sha256:0db367b991dd95809732b218539ede489bea99113807f62ebd7cc
 
 
 def download_pbmc3k(cache_dir: str | PathLike[str] | None) -> Path:
-    """Downloads the counts from 10x and the cell types from the cellxgene project.
+    """Download the counts from 10x and the cell types from the cellxgene project.
 
     Args:
         cache_dir: Folder for the downloads, or `None` for Keras's own.
@@ -47,7 +46,7 @@ def download_pbmc3k(cache_dir: str | PathLike[str] | None) -> Path:
 
 
 def read_pbmc3k(data_dir: str | PathLike[str]) -> tuple[Any, Path, Path]:
-    """Reads the counts of all cells, with their types in `obs["louvain"]`.
+    """Read the counts of all cells, with their types in `obs["louvain"]`.
 
     Args:
         data_dir: Folder with a labelled `.h5ad` file of counts, or with the 10x matrix (packed or
@@ -70,7 +69,7 @@ def read_pbmc3k(data_dir: str | PathLike[str]) -> tuple[Any, Path, Path]:
     labelled = [path for path in sorted(folder.glob("*.h5ad")) if path.name not in _LABEL_FILES]
     if len(labelled) > 1:
         raise ValueError(
-            "`data_dir` must hold one .h5ad file of counts. "
+            "Argument `data_dir` must hold one .h5ad file of counts. "
             f"Received: {', '.join(path.name for path in labelled)} in {folder}"
         )
     if labelled:
@@ -99,14 +98,9 @@ def _read_matrix(matrix: Path) -> Any:
     if matrix.is_dir():
         return _read_matrix_folder(matrix, matrix)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = extract(matrix, Path(temporary) / "unpacked") / _MATRIX_FOLDER
-        missing = [name for name in _MATRIX_FILES if not (folder / name).is_file()]
-        if missing:
-            raise ValueError(
-                f"{matrix} must hold {', '.join(_MATRIX_FILES)} in {_MATRIX_FOLDER.as_posix()}. "
-                f"Missing: {missing[0]}"
-            )
-        return _read_matrix_folder(folder, matrix)
+        names = [f"{_MATRIX_FOLDER.as_posix()}/{name}" for name in _MATRIX_FILES]
+        unpack(matrix, names, Path(temporary))
+        return _read_matrix_folder(Path(temporary), matrix)
 
 
 def _read_matrix_folder(folder: Path, source: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Finds the clips of Speech Commands, and which split each belongs to."""
+"""Find the clips of Speech Commands, and which split each belongs to."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ class Clips:
 
 
 def list_clips(folder: Path) -> Clips:
-    """Lists the clips of every word folder.
+    """List the clips of every word folder.
 
     The split comes from `validation_list.txt` and `testing_list.txt` where they exist, otherwise
     from the official hash of the speaker. Folders whose names begin with `_` hold no words.
@@ -67,7 +67,7 @@ def list_clips(folder: Path) -> Clips:
     class_names = tuple(name for name, clips in clips_of.items() if clips)
     if not class_names:
         raise FileNotFoundError(
-            "`data_dir` must hold a folder of .wav or .flac clips for each word. "
+            "Argument `data_dir` must hold a folder of .wav or .flac clips for each word. "
             f"Received: data_dir={folder}"
         )
     paths = [path for name in class_names for path in clips_of[name]]
@@ -81,7 +81,7 @@ def list_clips(folder: Path) -> Clips:
 
 
 def hash_split(file_name: str) -> SplitName:
-    """Returns the official split of a clip, which depends on its speaker alone.
+    """Return the official split of a clip, which depends on its speaker alone.
 
     Args:
         file_name: Name such as `"0a7c2a8d_nohash_0.wav"`; what follows `_nohash_` is ignored.
@@ -106,7 +106,7 @@ def hash_split(file_name: str) -> SplitName:
 
 def _clips_in(folder: Path) -> list[Path]:
     named = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    # Not `is_file`: a broken link shall raise an error later, not vanish.
+    # Not `is_file`: a broken link must raise an error later, not disappear.
     return sorted(path for path in named if not path.is_dir())
 
 

@@ -1,10 +1,12 @@
-"""Divides samples into two parts with the same share of every class in both."""
+"""Divide samples into two parts with the same share of every class in both."""
 
 import numpy as np
 
+from keras_dynamicgate.utils import checks
+
 
 def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Divides samples into a large and a small part with equal shares of every class.
+    """Divide samples into a large and a small part with equal shares of every class.
 
     The small part has exactly `round(fraction * samples)` samples; each class gives its own
     share of them, rounded up or down.
@@ -25,8 +27,7 @@ def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
         >>> y[drawn].tolist()
         [0, 0, 1]
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"`fraction` must be in [0, 1). Received: fraction={fraction}")
+    checks.number("fraction", fraction, "in [0, 1)", lambda value: 0 <= value < 1)
     classes, positions, counts = np.unique(y, return_inverse=True, return_counts=True)
     rng = np.random.default_rng(seed)
     drawn = [
@@ -38,12 +39,13 @@ def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
 
 
 def check_validation_fraction(validation_fraction: float, below: float = 1) -> None:
-    """Raises a `ValueError` unless `validation_fraction` is in `[0, below)`."""
-    if not 0 <= validation_fraction < below:
-        raise ValueError(
-            f"`validation_fraction` must be in [0, {below}). "
-            f"Received: validation_fraction={validation_fraction}"
-        )
+    """Raise a `ValueError` unless `validation_fraction` is in `[0, below)`."""
+    checks.number(
+        "validation_fraction",
+        validation_fraction,
+        f"in [0, {below})",
+        lambda value: 0 <= value < below,
+    )
 
 
 def _quotas(counts: np.ndarray, fraction: float) -> np.ndarray:

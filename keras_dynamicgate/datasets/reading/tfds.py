@@ -1,4 +1,4 @@
-"""Reads data sets that tensorflow-datasets downloads and prepares."""
+"""Read data sets that tensorflow-datasets downloads and prepares."""
 
 import contextlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _BATCH_SIZE = 1024
 
 
 def import_tfds(loader: str) -> Any:
-    """Imports tensorflow-datasets, and keeps TensorFlow off the GPU of another backend.
+    """Import tensorflow-datasets, and keep TensorFlow off the GPU of another backend.
 
     Args:
         loader: Name of the loader that needs it, for the message.
@@ -27,7 +27,7 @@ def import_tfds(loader: str) -> Any:
     tensorflow = import_optional("tensorflow", loader)
     if keras.backend.backend() != "tensorflow":
         # TensorFlow would take all memory of a GPU that JAX or PyTorch is about to use. Once it
-        # has started on its devices it refuses, and then it is too late anyway.
+        # has taken its devices it raises an error, and then it is too late anyway.
         with contextlib.suppress(RuntimeError):
             tensorflow.config.set_visible_devices([], "GPU")
     return import_optional("tensorflow_datasets", loader)
@@ -36,7 +36,7 @@ def import_tfds(loader: str) -> Any:
 def load_images(
     name: str,
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Loads an image data set, downloading it where needed.
+    """Load an image data set, downloading it where needed.
 
     Args:
         name: Name of the data set in tensorflow-datasets, which is also the loader's name.

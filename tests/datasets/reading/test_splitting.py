@@ -43,9 +43,9 @@ def test_fraction_zero_draws_nothing():
     assert drawn.tolist() == []
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5])
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), "0.1", None])
 def test_a_fraction_out_of_range_is_refused(fraction):
-    with pytest.raises(ValueError, match=r"`fraction` must be in \[0, 1\).*Received: fraction="):
+    with pytest.raises(ValueError, match=r"`fraction` must be .* in \[0, 1\).*Received: fraction="):
         stratified_split(np.array([0, 1]), fraction, seed=0)
-    with pytest.raises(ValueError, match="`validation_fraction` must be in"):
+    with pytest.raises(ValueError, match="Argument `validation_fraction` must be a number in"):
         check_validation_fraction(fraction)

@@ -2,6 +2,8 @@ import codecs
 import io
 import pickle
 import struct
+import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -121,10 +123,13 @@ def test_labels_outside_the_classes_name_the_batch(batches):
         cifar10(batches)
 
 
-@pytest.mark.parametrize("labels", [[0, 0, 9, 3.7], [0, 0, 9, float("nan")], ["0", "0", "9", "9"]])
-def test_labels_that_are_not_integers_name_the_batch(batches, labels):
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [([0, 0, 9, 3.7], "float"), ([0, 0, 9, float("nan")], "float"), (["0", "0", "9", "9"], "str")],
+)
+def test_labels_that_are_not_integers_name_the_batch(batches, labels, kind):
     write_batch(batches / "data_batch_4", labels=labels)
-    with pytest.raises(ValueError, match="data_batch_4 must be integers. Received: dtype="):
+    with pytest.raises(ValueError, match=f"data_batch_4 .*it holds labels of the type {kind}"):
         cifar10(batches)
 
 
@@ -171,6 +176,17 @@ def test_a_subset_with_a_damaged_header_is_named(subset, header):
         file.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + size + header)
     with pytest.raises(ValueError, match=f"{subset} must be a complete npz file"):
         cifar10(subset.parent)
+
+
+def test_a_subset_that_unpacks_to_too_much_is_refused_before_it_is(subset, monkeypatch):
+    # The function hides the module of the same name.
+    monkeypatch.setattr(sys.modules[cifar10.__module__], "LARGEST", 1 << 20)
+    np.savez_compressed(subset, x_train=np.zeros(64 << 20, "uint8"))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"{subset} must be a complete npz file.*it unpacks to"):
+        cifar10(subset.parent)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
 
 
 def test_one_array_in_place_of_a_subset_is_named(subset):

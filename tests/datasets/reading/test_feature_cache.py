@@ -1,17 +1,11 @@
+import errno
 import os
 import time
 
 import numpy as np
 import pytest
 
-from keras_dynamicgate.datasets.reading.download import cache_folder
 from keras_dynamicgate.datasets.reading.feature_cache import cached_arrays, digest_files
-
-
-def test_the_cache_lies_in_keras_own_folder_unless_named(keras_home, tmp_path):
-    assert cache_folder(None, "mnist") == keras_home / "datasets" / "keras_dynamicgate" / "mnist"
-    assert cache_folder(tmp_path / "mine", "mnist") == tmp_path / "mine" / "mnist"
-    assert (tmp_path / "mine" / "mnist").is_dir()
 
 
 @pytest.fixture
@@ -84,4 +78,16 @@ def test_a_failed_computation_leaves_no_cache_file(tmp_path):
 
     with pytest.raises(ValueError, match="unreadable clip"):
         cached_arrays(tmp_path, "key", compute)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_gives_a_warning_and_the_features(tmp_path, counted, monkeypatch):
+    def refuse(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", refuse)
+    with pytest.warns(UserWarning, match=f"could not be kept in {tmp_path}.*No space left"):
+        arrays = cached_arrays(tmp_path, "key", counted)
+    assert arrays["features"].tolist() == [1.5, 2.5]
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import struct
 import sys
 import time
@@ -207,20 +208,26 @@ def test_a_label_outside_the_classes_names_the_file(folder):
         tiny_imagenet(folder)
 
 
-def test_the_archive_is_downloaded_checked_and_unpacked_once(folder, tmp_path, monkeypatch):
+@pytest.fixture
+def origin(folder, tmp_path, monkeypatch):
+    """The original archive, where the loader downloads it from."""
     archive = tmp_path / "origin.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(folder.rglob("*")):
             file.write(path, path.relative_to(folder.parent))
+        file.writestr("../evil", "evil")
     # The function hides the module of the same name.
     module = sys.modules[tiny_imagenet.__module__]
     monkeypatch.setattr(module, "_URL", archive.as_uri())
-    monkeypatch.setattr(module, "_SIZE", archive.stat().st_size)
     digest = hashlib.md5(archive.read_bytes()).hexdigest()
     monkeypatch.setattr(module, "_CHECKSUM", f"md5:{digest}")
+    return archive
+
+
+def test_the_archive_is_downloaded_checked_and_unpacked_once(origin, tmp_path):
     for _ in range(2):
         assert len(tiny_imagenet(cache_dir=tmp_path / "cache").test) == 2
-        archive.unlink(missing_ok=True)
+        origin.unlink(missing_ok=True)
     kept = sorted((tmp_path / "cache" / "tiny_imagenet").iterdir())
     for name in (".tiny-imagenet-200.zip.1.part", ".unpacked.1.part"):
         old = tmp_path / "cache" / "tiny_imagenet" / name
@@ -228,6 +235,30 @@ def test_the_archive_is_downloaded_checked_and_unpacked_once(folder, tmp_path, m
         os.utime(old, (time.time() - 90_000,) * 2)
     tiny_imagenet(cache_dir=tmp_path / "cache")
     assert sorted((tmp_path / "cache" / "tiny_imagenet").iterdir()) == kept
+
+
+def test_nothing_of_the_archive_is_written_outside(origin, tmp_path):
+    tiny_imagenet(cache_dir=tmp_path / "cache")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_another_archive_than_the_original_is_refused(origin, tmp_path):
+    origin.write_bytes(origin.read_bytes() + b"more")
+    with pytest.raises(ValueError, match=f"{origin.as_uri()} must have the md5 checksum"):
+        tiny_imagenet(cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache" / "tiny_imagenet").iterdir()) == []
+
+
+def test_an_unpacking_that_was_stopped_starts_again(origin, tmp_path, monkeypatch):
+    def stop(archive, folder):
+        (folder / "tiny-imagenet-200").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "unpack_archive", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny_imagenet(cache_dir=tmp_path / "cache")
+    assert len(tiny_imagenet(cache_dir=tmp_path / "cache").test) == 2
 
 
 def test_the_real_subset_has_its_counts(real_data):
