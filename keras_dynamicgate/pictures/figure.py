@@ -2,6 +2,8 @@
 
 import importlib.util
 
+from keras_dynamicgate.utils.extras import install_command
+
 
 def available():
     """Tell whether matplotlib is installed."""
@@ -14,7 +16,7 @@ def new_figure(width, height):
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Pictures need matplotlib. Install it with `pip install keras-dynamicgate[examples]`."
+            f"Pictures need matplotlib. Install it with: {install_command('matplotlib')}"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 
