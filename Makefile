@@ -37,9 +37,10 @@ venv: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
-## Write the Colab notebooks from the example scripts.
+## Write the Colab notebooks from the example scripts and run those whose outputs are stale, with
+## data from the folder DATA or, without it, from the network.
 notebooks: $(VENV)/test
-	$(BIN)/python examples/notebooks/generate.py
+	$(BIN)/python examples/notebooks/generate.py --execute $(if $(DATA),--data-dir $(DATA))
 
 ## Build what is released into dist/ and check it.
 dist: $(VENV)/test
