@@ -121,6 +121,20 @@ costs the budget: what one would do without gates. What is finished is kept in t
 the cell goes on where it was interrupted.
 """
 
+RESULTS_TEXT = """\
+## What they reach
+
+Measured on the test split, with gates that are exactly open or closed. Relative MACs are
+multiply-accumulates as a share of the full network's, gate networks counted.
+"""
+
+PRETRAINED_TEXT = """\
+## What is left of the accuracy
+
+`epochs in all` counts those of the dense network, too. Below the table, the gates of the copy that
+was trained on: pixels that are read, and units that are left.
+"""
+
 SHOW_TABLE = """\
 from IPython.display import Image, Markdown, display
 
@@ -165,7 +179,7 @@ def notebook(name):
             picture = cell.metadata.pop("shows", None)
             cells += [cell, *([_code(IMPORT), _picture(picture)] if picture else [])]
     if name == "gate_pretrained":
-        cells += [_code(SHOW_TABLE), _picture("gates.png")]
+        cells += [_markdown(PRETRAINED_TEXT), _code(SHOW_TABLE), _picture("gates.png")]
     for number, cell in enumerate(cells):
         cell.id = f"{name}-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -237,7 +251,7 @@ def _options(name):
 
 
 def _results():
-    cells = [_markdown("## What they reach"), _code(SHOW_TABLE)]
+    cells = [_markdown(RESULTS_TEXT), _code(SHOW_TABLE)]
     for picture, text in SHOW.items():
         cells += [_markdown(text), _picture(f"{picture}.png")]
     return cells
