@@ -5,14 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 BACKENDS := tensorflow jax torch
+SEEDS ?= 1
+# What libraries tell of themselves when they start would stand between the lines of the demo.
+QUIET := JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3
 # Its tokenizers need tensorflow-text, the models that the tests build do not.
 KERAS_HUB := keras-hub kagglehub kagglesdk regex tokenizers
 
 .PHONY: demo test venv lint docs notebooks dist clean $(addprefix test-,$(BACKENDS))
 
-## Compare gated and dense models on digits, print a table and write pictures to runs/digits.
+## Train full, narrow and gated networks on real digits, print a table, what it means and what to see.
 demo: $(VENV)/demo
-	KERAS_BACKEND=jax $(BIN)/python examples/digits.py --targets 0.3 --seeds 1
+	@$(QUIET) KERAS_BACKEND=jax $(BIN)/python examples/demo.py --seeds $(SEEDS)
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
 test: lint
@@ -34,9 +37,10 @@ venv: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
-## Write the Colab notebooks from the example scripts.
+## Write the Colab notebooks from the example scripts and run those whose outputs are stale, with
+## data from the folder DATA or, without it, from the network.
 notebooks: $(VENV)/test
-	$(BIN)/python examples/notebooks/generate.py
+	$(BIN)/python examples/notebooks/generate.py --execute $(if $(DATA),--data-dir $(DATA))
 
 ## Build what is released into dist/ and check it.
 dist: $(VENV)/test
@@ -45,17 +49,18 @@ dist: $(VENV)/test
 	$(BIN)/python -m twine check --strict dist/*
 
 $(VENV)/python:
-	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
 
 $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
-	$(INSTALL) --editable ".[jax]" scikit-learn matplotlib
-	touch $@
+	@echo "Installing what the demo needs into $(VENV), the first time only ..."
+	@$(INSTALL) --editable ".[jax,demo]"
+	@touch $@
 
 # torch comes first and alone: what needs it later would otherwise choose a build of its own.
 $(VENV)/test: $(VENV)/python pyproject.toml constraints.txt
 	$(INSTALL) "torch==2.13.0"
-	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,engine,dev,docs]"
+	$(INSTALL) --editable ".[tensorflow,jax,torch,examples,dev,docs]"
 	$(INSTALL) --no-deps $(KERAS_HUB)
 	touch $@
 

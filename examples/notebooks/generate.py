@@ -1,23 +1,31 @@
-"""Make the Colab notebooks out of the example scripts.
+"""Make the Colab notebooks out of the example scripts, with what they print and draw.
 
-python examples/notebooks/generate.py           # write the notebooks
-python examples/notebooks/generate.py --check   # exit with 1 if one is not what its script says
+python examples/notebooks/generate.py                    # write the cells of all notebooks
+python examples/notebooks/generate.py --execute          # and run those with stale outputs
+python examples/notebooks/generate.py --execute mnist --data-dir DATA    # run some in any case
+python examples/notebooks/generate.py --check            # exit with 1 if cells or outputs are stale
 
 A script and its notebook share their cells, which `# %%` divides. Only what a notebook does in
 another way is written here: it installs the package, sets options in a cell instead of reading
-them from the command line, and shows what was written.
+them from the command line, and shows what was written where it arises. Outputs are kept with a hash
+of the cells that they belong to.
 """
 
+import argparse
+import hashlib
 import pathlib
 import re
 import sys
+import tomllib
 
 import jupytext
 import nbformat
 
 FOLDER = pathlib.Path(__file__).parent
-REPOSITORY = "keras-dynamicgate/keras-dynamicgate"
+PROJECT = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]
+REPOSITORY = PROJECT["urls"]["Repository"]
 COLAB = "https://colab.research.google.com"
+OWN = "keras_dynamicgate"  # the key of what is kept in a notebook's metadata
 
 # What each comparison trains in quick mode: models and budgets.
 QUICK = {
@@ -27,15 +35,48 @@ QUICK = {
     "speech_commands": (("narrow", "dynamic"), (0.3,)),
     "pbmc3k": (("linear", "static"), (0.05,)),
 }
-NOTEBOOKS = ("quickstart", *QUICK, "gate_pretrained")
+EXTRAS = {
+    "quickstart": "demo",
+    "mnist": "vision,plots",
+    "cifar10": "vision,plots",
+    "tiny_imagenet": "vision,plots",
+    "speech_commands": "audio,plots",
+    "pbmc3k": "cells,plots",
+    "gate_pretrained": "vision,plots",
+}
+NOTEBOOKS = tuple(EXTRAS)
+
+INSTALL_TEXT = """\
+## Installation
+
+The newest release is installed from the package index or, where there is none yet, from the
+repository.
+"""
 
 INSTALL = """\
 import importlib.util
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "{backend}")  # before keras is imported
+package = "{package}[{backend},{extras}]"
+archive = "{archive}"
 if importlib.util.find_spec("keras_dynamicgate") is None:
-    %pip install -q "keras-dynamicgate[{backend},engine,examples]"
+    for source in (package, f"{{package}} @ {{archive}}"):
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", source]
+        if subprocess.run(pip, capture_output=True).returncode == 0:
+            print(f"Installed {{source}}")
+            break
+    else:
+        sys.exit(f"Neither the package index nor {{archive}} gave {{package}}: is there a network?")
+"""
+
+PARAMETERS_TEXT = """\
+## How long it may take
+
+The outputs below were made with `quick = True`: two models, one budget, one seed and a few epochs,
+which shows that all works and not what gates are worth. With `quick = False` everything is trained.
 """
 
 PARAMETERS = """\
@@ -72,47 +113,131 @@ options = {"task": "cifar10", "data_dir": data_dir, "out": folder, "quick": quic
 options |= {"target": 0.3, "seeds": 1 if quick else 3}
 """
 
-SHOW = """\
+TRAINING_TEXT = """\
+## Training
+
+Every model is trained by the same recipe. `narrow` is the dense network made narrower until it
+costs the budget: what one would do without gates. What is finished is kept in the folder, so that
+the cell goes on where it was interrupted.
+"""
+
+RESULTS_TEXT = """\
+## What they reach
+
+Measured on the test split, with gates that are exactly open or closed. Relative MACs are
+multiply-accumulates as a share of the full network's, gate networks counted.
+"""
+
+PRETRAINED_TEXT = """\
+## What is left of the accuracy
+
+`epochs in all` counts those of the dense network, too. Below the table, the gates of the copy that
+was trained on: pixels that are read, and units that are left.
+"""
+
+SHOW_TABLE = """\
 from IPython.display import Image, Markdown, display
 
-for table in folder.glob("*.md"):
-    display(Markdown(table.read_text()))
-for picture in sorted(folder.glob("*.png")):
-    display(Image(filename=str(picture)))
+display(Markdown((folder / "results.md").read_text()))
 """
+
+IMPORT = "from IPython.display import Image"
+
+SHOW = {
+    "pareto": """\
+### Accuracy against cost
+
+Further to the left is cheaper, further up is better.
+""",
+    "usage": """\
+### Gates while they learn
+
+The budget falls from everything to its value and the gates follow.
+""",
+    "gates-*": """\
+### Which gates are open
+
+Inputs that are read, and below them, a line for each class, the blocks of units that it opens.
+""",
+}
 
 
 def notebook(name):
-    """Make the notebook of an example as text."""
+    """Make the notebook of an example, without outputs."""
     cells = []
     for cell in jupytext.read(FOLDER.parent / f"{name}.py", fmt="py:percent").cells:
         tags = cell.metadata.get("tags", [])
         if not cells:
             cells.append(_markdown(_introduction(name, cell.source)))
         elif "backend" in tags:
-            backend = re.search(r'"KERAS_BACKEND", "(\w+)"', cell.source)[1]
-            cells.append(_code(INSTALL.format(backend=backend)))
-            if name != "quickstart":
-                cells.append(_code(PARAMETERS, tags=["parameters"]))
+            cells += _installation(name, re.search(r'"KERAS_BACKEND", "(\w+)"', cell.source)[1])
         elif "options" in tags:
             cells += _options(name)
+        elif "experiments.compare(" in cell.source:
+            cells += [_markdown(TRAINING_TEXT), cell, *_results()]
         else:
-            cells.append(cell)
-    cells += [_markdown("## Results"), _code(SHOW)]
+            picture = cell.metadata.pop("shows", None)
+            cells += [cell, *([_code(IMPORT), _picture(picture)] if picture else [])]
+    if name == "gate_pretrained":
+        cells += [_markdown(PRETRAINED_TEXT), _code(SHOW_TABLE), _picture("gates.png")]
     for number, cell in enumerate(cells):
         cell.id = f"{name}-{number}"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    book = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def hash_of(book):
+    """Give a hash of what the cells of a notebook say."""
+    sources = "\0".join(f"{cell.cell_type} {cell.source}" for cell in book.cells)
+    return hashlib.sha256(sources.encode()).hexdigest()[:16]
+
+
+def read(name):
+    """Read a notebook, or give `None` where there is none."""
+    path = FOLDER / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4) if path.exists() else None
+
+
+def problem(name):
+    """Say what is stale about a notebook, or give `None`."""
+    kept, made = read(name), notebook(name)
+    if kept is None or hash_of(kept) != hash_of(made):
+        return "its cells are not what the script says"
+    if kept.metadata.get(OWN, {}).get("outputs_of") != hash_of(made):
+        return "its outputs were made by other cells"
+    return None
+
+
+def write(book, name):
+    """Write a notebook."""
     nbformat.validate(book)
-    return nbformat.writes(book) + "\n"
+    (FOLDER / f"{name}.ipynb").write_text(nbformat.writes(book) + "\n")
+
+
+def with_outputs(name):
+    """Make a notebook with the outputs that are kept, if they belong to its cells."""
+    book, kept = notebook(name), read(name)
+    if kept is not None and kept.metadata.get(OWN, {}).get("outputs_of") == hash_of(book):
+        return kept
+    return book
 
 
 def _introduction(name, docstring):
     title, text = docstring.split("\n", 1)
-    notebooks = f"github/{REPOSITORY}/blob/main/examples/notebooks"
-    badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/{notebooks}/{name}.ipynb)"
+    place = REPOSITORY.removeprefix("https://github.com/")
+    address = f"{COLAB}/github/{place}/blob/main/examples/notebooks/{name}.ipynb"
+    badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({address})"
     return f"{badge}\n\n# {title.removesuffix('.')}\n{text}"
+
+
+def _installation(name, backend):
+    archive = f"{REPOSITORY}/archive/refs/heads/main.zip"
+    values = {"package": PROJECT["name"], "extras": EXTRAS[name], "archive": archive}
+    cells = [_markdown(INSTALL_TEXT), _code(INSTALL.format(backend=backend, **values))]
+    if name != "quickstart":
+        cells += [_markdown(PARAMETERS_TEXT), _code(PARAMETERS, tags=["parameters"])]
+    return cells
 
 
 def _options(name):
@@ -125,8 +250,22 @@ def _options(name):
     return [_code(source) for source in sources]
 
 
+def _results():
+    cells = [_markdown(RESULTS_TEXT), _code(SHOW_TABLE)]
+    for picture, text in SHOW.items():
+        cells += [_markdown(text), _picture(f"{picture}.png")]
+    return cells
+
+
+def _picture(name):
+    if "*" not in name:
+        return _code(f'Image(filename=str(folder / "{name}"))')
+    loop = f'for picture in sorted(folder.glob("{name}")):\n'
+    return _code(f"{loop}    display(Image(filename=str(picture)))")
+
+
 def _markdown(source):
-    return nbformat.v4.new_markdown_cell(source)
+    return nbformat.v4.new_markdown_cell(source.rstrip("\n"))
 
 
 def _code(source, tags=()):
@@ -134,14 +273,34 @@ def _code(source, tags=()):
     return nbformat.v4.new_code_cell(source.rstrip("\n"), metadata=metadata)
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="notebooks (default: all)", metavar="NAME")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--execute", action="store_true")
+    parser.add_argument(
+        "--data-dir", type=pathlib.Path, help="folder with a folder for each data set"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NOTEBOOKS):
+        parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(NOTEBOOKS)}")
+    stale = {name: problem(name) for name in options.names or NOTEBOOKS}
+    stale = {name: found for name, found in stale.items() if found}
+    if options.check:
+        said = "; ".join(f"{name}: {found}" for name, found in stale.items())
+        sys.exit(f"{said}. Run `make notebooks`." if stale else 0)
+    for name in options.names or NOTEBOOKS:
+        write(with_outputs(name), name)
+        if options.execute and (options.names or name in stale):
+            from execute import executed
+
+            print(f"running {name} ...", flush=True)
+            book = executed(notebook(name), name, options.data_dir)
+            book.metadata[OWN] = {"outputs_of": hash_of(book)}
+            write(book, name)
+
+
 if __name__ == "__main__":
-    stale = []
-    for name in NOTEBOOKS:
-        path = FOLDER / f"{name}.ipynb"
-        content = notebook(name)
-        if not path.exists() or path.read_text() != content:
-            stale.append(path.name)
-            if "--check" not in sys.argv:
-                path.write_text(content)
-    if stale and "--check" in sys.argv:
-        sys.exit(f"Not what the scripts say: {', '.join(stale)}. Run `make notebooks`.")
+    main()

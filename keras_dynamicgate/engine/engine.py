@@ -12,6 +12,7 @@ from keras_dynamicgate.engine.numpy_kernels import NumpyKernels
 from keras_dynamicgate.engine.plan import make_plan
 from keras_dynamicgate.engine.steps import Product
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.extras import install_command
 
 _FLOAT32 = np.dtype("float32")
 KERNEL_NAMES = {BY_SAMPLE: "by_sample", BY_BLOCK: "by_block"}
@@ -176,8 +177,8 @@ def _kernels(plan, threads):
         else:
             return CompiledKernels(plan, threads)
     warnings.warn(
-        f"Numba {problem}, so the engine runs on NumPy: correct, but slower. Install it with "
-        '`pip install "keras-dynamicgate[engine]"`.',
+        f"Numba {problem}, so the engine runs on NumPy: correct, but slower. "
+        f"Install it with: {install_command('numba')}",
         stacklevel=3,
     )
     return NumpyKernels(plan)

@@ -1,4 +1,4 @@
-"""The data sets of the paper, each with the network and the recipe that all families share."""
+"""The data sets of the comparisons, each with the network and the recipe that all models share."""
 
 import dataclasses
 import functools
@@ -83,10 +83,15 @@ def _digits(data_dir: str | PathLike[str] | None = None) -> Dataset:
     return datasets.digits()
 
 
+def _mnist_small(data_dir=None):
+    return datasets.mnist_small()
+
+
 TASKS = {
     task.name: task
     for task in (
         Task("digits", _digits, (256,), Recipe(epochs=60, batch_size=32), quick_epochs=10),
+        Task("mnist_small", _mnist_small, (256,), Recipe(epochs=15, batch_size=64), quick_epochs=5),
         Task(
             "mnist",
             functools.partial(datasets.mnist, validation_fraction=1 / 12),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+from keras_dynamicgate.utils.extras import install_command
+
 
 def available() -> bool:
     """Tell whether matplotlib is installed."""
@@ -18,7 +20,7 @@ def new_figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Pictures need matplotlib. Install it with `pip install keras-dynamicgate[examples]`."
+            f"Pictures need matplotlib. Install it with: {install_command('matplotlib')}"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

