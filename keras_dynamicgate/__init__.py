@@ -1,7 +1,7 @@
 """Gated layers for Keras: networks that do less work for the same answer."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_dynamicgate import baselines
 from keras_dynamicgate.callbacks.gate_schedule import GateSchedule
@@ -75,7 +75,7 @@ _MEMBERS = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _MEMBERS:
@@ -83,5 +83,5 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])

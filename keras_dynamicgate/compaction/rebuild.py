@@ -20,7 +20,8 @@ def rebuild(model: keras.Model, steps: FlatModel) -> keras.Model:
     Returns:
         A Functional model with inputs and outputs as the original's.
     """
-    original, layers = graph.functional(model), NewLayers()
+    original: Any = graph.functional(model)
+    layers = NewLayers()
     inputs = [layers.copy_input(tensor) for tensor in original.inputs]
     tensors = _Tensors(zip(steps.inputs, inputs, strict=True))
     for step in steps.steps:

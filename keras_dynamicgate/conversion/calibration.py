@@ -26,7 +26,8 @@ def check_data(model: keras.Model, data: Any) -> None:
         model: A built Sequential or Functional model.
         data: The argument `calibration_data` of `gate_model`.
     """
-    names = graph.functional(model).input
+    functional: Any = graph.functional(model)
+    names = functional.input
     if isinstance(names, dict) and not isinstance(data, dict) and len(names) > 1:
         raise ValueError(
             "Argument `calibration_data` must be a dict, as the inputs of the model are, with an "

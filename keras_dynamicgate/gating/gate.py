@@ -10,10 +10,11 @@ from keras import ops
 from keras_dynamicgate.gating import arguments, masks, networks, record, replicas
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.budget import INITIAL_STATE, BudgetController
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import PartialShape
 
 
 @takes_gate_arguments
@@ -80,7 +81,7 @@ class Gate(keras.layers.Layer):
         """Whether the gates differ from input to input."""
         return self.network.input_dependent
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if self.top_k is not None:
             checks.top_k(self.top_k, self.gates)
         odds = self.initial_open / (1.0 - self.initial_open)
@@ -115,7 +116,7 @@ class Gate(keras.layers.Layer):
         self._charge(probability)
         return self._training_mask(logits, probability, ops.shape(inputs))
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return self.network.compute_output_shape(input_shape)
 
     def static_decision(self) -> tuple[np.ndarray, np.ndarray]:

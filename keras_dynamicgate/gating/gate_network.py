@@ -8,13 +8,12 @@ from keras import ops
 
 from keras_dynamicgate.gating.cost import Product, positions
 from keras_dynamicgate.gating.openness import Open
+from keras_dynamicgate.utils.types import PartialShape
 
 # Under Adam and its like every weight moves about one learning rate a step, too slowly for a logit
 # that has to travel from +2 to -5. What is stored is a tenth of the bias, so that it moves ten
 # times as fast; Keras optimizers have no learning rates by group.
 BIAS_SCALE = 10.0
-
-Shape = tuple[Any, ...]  # integers, `None` for an axis of open size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +147,7 @@ class GateNetwork(keras.layers.Layer):
             inputs = affine(inputs)
         return inputs
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (*input_shape[:-1], self.gates)
 
     def products(self, shape: tuple[int, ...], inputs_open: Open | None) -> list[Product]:
@@ -178,7 +177,7 @@ class GateNetwork(keras.layers.Layer):
         return self.get_config()
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
+        config: dict[str, Any] = super().get_config()
         del config["dtype"]  # always float32
         return config
 

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import PartialShape
 
 AUTO_RANK_SHARE = 0.04
 AUTO_RANK_LIMIT = 16
@@ -43,14 +44,14 @@ class StaticGate(GateNetwork):
 
     input_dependent = False
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         # Gates that all start alike close and open all at once when a budget presses on them.
         self.add_logit_bias(spread=STATIC_SPREAD)
 
     def call(self, inputs: Any) -> Any:
         return ops.reshape(self.bias, (1,) * (len(inputs.shape) - 1) + (self.gates,))
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (1,) * (len(input_shape) - 1) + (self.gates,)
 
     def chain(self) -> list[AffineMap]:
@@ -76,7 +77,7 @@ class LinearGate(GateNetwork):
     - DynamicGate-MLP (arXiv 2603.16367), input-dependent gates
     """
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         self.kernel = self.add_weight(
             name="kernel", shape=(input_shape[-1], self.gates), initializer="glorot_uniform"
         )
@@ -114,7 +115,7 @@ class LowRankGate(GateNetwork):
             checks.positive_integer("rank", rank)
         self.rank = rank
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         inputs = input_shape[-1]
         self.chosen_rank = self.rank or automatic_rank(inputs, self.units, self.gates)
         self.down_kernel = self.add_weight(
@@ -167,7 +168,7 @@ class MLPGate(GateNetwork):
         checks.positive_integer("hidden_units", hidden_units)
         self.hidden_units = hidden_units
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         self.hidden_kernel = self.add_weight(
             name="hidden_kernel",
             shape=(input_shape[-1], self.hidden_units),
@@ -222,7 +223,8 @@ def get(gate: GateNetwork | str | dict[str, Any]) -> GateNetwork:
         config = gate.get_config()
         _check_config(gate, config)
         config.pop("name")
-        return type(gate).from_config(config)
+        copy: GateNetwork = type(gate).from_config(config)
+        return copy
     if isinstance(gate, str) and gate in NETWORKS:
         return NETWORKS[gate]()
     known = ", ".join(repr(name) for name in NETWORKS)

@@ -6,9 +6,10 @@ import keras
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import both
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks, resolve_block_size
+from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -65,7 +66,7 @@ class DynamicGate(GatedLayer):
         )
         self.add_gate(None)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         features = input_shape[-1]
         if features is None:
             raise ValueError(
@@ -84,7 +85,7 @@ class DynamicGate(GatedLayer):
             return inputs
         return mask_blocks(inputs, self.gate(inputs, training=training), self.block_size)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return input_shape
 
     def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:

@@ -8,11 +8,12 @@ from keras import ops
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import PooledOpen
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer
+from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -182,7 +183,7 @@ class DynamicGateConv2D(GatedLayer):
         """The axes of inputs and outputs that hold the positions."""
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         lora.build(self.conv, input_shape)
         channels = input_shape[self.channel_axis]
         sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]
@@ -202,7 +203,7 @@ class DynamicGateConv2D(GatedLayer):
         # In float32, because a sum over many positions overflows float16.
         return ops.mean(ops.cast(inputs, "float32"), axis=self.spatial_axes)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return self.conv.compute_output_shape(input_shape)
 
     def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:

@@ -7,11 +7,12 @@ import keras
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -163,7 +164,7 @@ class DynamicGateDense(GatedLayer):
         """Add a LoRA to the kernel, as `keras.layers.Dense.enable_lora` does."""
         self.dense.enable_lora(rank, **kwargs)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         if not self.dense.built:
             lora.build(self.dense, input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
@@ -175,7 +176,7 @@ class DynamicGateDense(GatedLayer):
             return outputs
         return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (*input_shape[:-1], self.units)
 
     def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:

@@ -7,12 +7,13 @@ from keras import ops
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
 from keras_dynamicgate.layers.skipping.feed_forward import EXECUTIONS, feed_forward
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -172,7 +173,7 @@ class DynamicGateMLP(GatedLayer):
         """The size of the output."""
         return self.output_dense.units
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: PartialShape) -> None:
         hidden_shape = (*input_shape[:-1], self.hidden_units)
         lora.build(self.hidden_dense, input_shape)
         if self.linear_dense is not None:
@@ -195,7 +196,7 @@ class DynamicGateMLP(GatedLayer):
             hidden = mask_blocks(hidden, mask, self.block_size)
         return self.output_dense(hidden)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
+    def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (*input_shape[:-1], self.units)
 
     def cost(self, inputs: Flow) -> tuple[list[Product], Flow]:

@@ -9,9 +9,10 @@ from keras import ops
 from keras_dynamicgate import graph
 from keras_dynamicgate.gating import arguments, networks
 from keras_dynamicgate.gating.gate import Gate
-from keras_dynamicgate.gating.gate_network import GateNetwork, Shape
+from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.layers import quantized
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.types import PartialShape
 
 WARN_SHARE = 0.25
 AUTO_GATES = 32
@@ -62,7 +63,7 @@ class GatedLayer(keras.layers.Layer):
             **config,
         )
 
-    def build_gate(self, input_shape: Shape, gated_macs: int) -> None:
+    def build_gate(self, input_shape: PartialShape, gated_macs: int) -> None:
         """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.
 
         Args:

@@ -5,10 +5,10 @@ from typing import Any
 
 import keras
 
-from keras_dynamicgate.gating.gate_network import Shape
+from keras_dynamicgate.utils.types import PartialShape
 
 
-def build(layer: keras.layers.Layer, input_shape: Shape) -> None:
+def build(layer: keras.layers.Layer, input_shape: PartialShape) -> None:
     """Build an inner layer and keep the scale of its LoRA, which Keras sets back to the rank."""
     lora_alpha = getattr(layer, "lora_alpha", None)
     layer.build(input_shape)

@@ -4,8 +4,8 @@ from typing import Any
 
 # Of one sample, so without the batch axis.
 Shape = tuple[int, ...]
-# `None` for a size that a model leaves open.
-PartialShape = tuple[int | None, ...]
+# With the batch axis: integers, or `None` for a size that a model leaves open.
+PartialShape = tuple[Any, ...]
 
 # A tensor of the backend that Keras runs on.
 Tensor = Any
