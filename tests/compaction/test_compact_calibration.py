@@ -88,6 +88,6 @@ def test_a_floor_keeps_as_many_gates_open_as_before():
     x = random.normal(size=(5, 3)).astype("float32")
     small = compact(model, x)
     # Only the floor is open, 7 gates a sample: what is left has at most 35 of the 100.
-    assert 7 < small.layers[0].units <= 35
+    assert 7 < small.layers[1].units <= 35
     outputs = [ops.convert_to_numpy(each(x, training=False)) for each in (model, small)]
     np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)
