@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The folder of each data set below `--data-dir`, where the name of the notebook is not its own.
 FOLDERS = {"tiny_imagenet": "tiny-imagenet", "gate_pretrained": "cifar10"}
 WIDTH = 900  # pixels
-COLOURS = 48
+COLOURS = 128
 SECONDS = 1800
 KINDS = ("image/png", "text/markdown", "text/plain")  # the first that an output has is kept
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -47,11 +47,14 @@ def executed(book, name, data_dir=None):
         # Behind the notebook's own parameters, as papermill would put it.
         own = nbformat.v4.new_code_cell(f"data_dir = {str(folder)!r}")
         book.cells.insert(places[0] + 1, own)
+    # The kernel tells more about itself, which differs from machine to machine.
+    metadata = nbformat.from_dict(dict(book.metadata))
     with tempfile.TemporaryDirectory() as empty:
         resources = {"metadata": {"path": empty}}
         nbclient.NotebookClient(book, timeout=SECONDS, resources=resources).execute()
     if given:
         del book.cells[places[0] + 1]
+    book.metadata = metadata
     count = 0
     for cell in book.cells:
         if cell.cell_type == "code":
