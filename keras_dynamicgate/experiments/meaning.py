@@ -35,7 +35,7 @@ def accuracy_sentence(summary: Sequence[Line], runs: Sequence[Mapping[str, Any]]
     return f"{said}."
 
 
-def _seeds_above(gated, lines, runs):
+def _seeds_above(gated: str, lines: Mapping[str, Line], runs: Sequence[Mapping[str, Any]]) -> str:
     """Count the seeds in which a family beats the narrow one by more than both spreads."""
     spread = lines[gated].deviation["accuracy"] + lines[REFERENCE].deviation["accuracy"]
     right = {(run["model"], run["seed"]): run["accuracy"] for run in runs}

@@ -83,7 +83,7 @@ def _digits(data_dir: str | PathLike[str] | None = None) -> Dataset:
     return datasets.digits()
 
 
-def _mnist_small(data_dir=None):
+def _mnist_small(data_dir: str | PathLike[str] | None = None) -> Dataset:
     return datasets.mnist_small()
 
 
