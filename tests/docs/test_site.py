@@ -16,6 +16,7 @@ import pytest
 from docs.pages import API
 
 import keras_dynamicgate
+from keras_dynamicgate.gating import arguments
 
 ROOT = pathlib.Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -152,6 +153,15 @@ def test_every_public_name_has_an_entry_that_the_search_prefers(site):
     names = {f"api.html#{name}" for name in API.findall((ROOT / "docs" / "api.md").read_text())}
     least = min(boosts[name] for name in names)
     assert least > max(boost for name, boost in boosts.items() if name not in names)
+
+
+@pytest.mark.parametrize("layer", ["DynamicGate", "DynamicGateDense", "DynamicGateConv2D"])
+def test_reference_shows_the_arguments_of_gates_at_each_layer(site, layer):
+    page = (site[0] / "api.html").read_text()
+    entry = page[page.index(f'id="keras_dynamicgate.{layer}"') :]
+    entry = entry[: entry.index("Raises:")]
+    for name in arguments.DEFAULTS:
+        assert entry.count(f"<code>{name}</code>") == 1, name
 
 
 @pytest.mark.parametrize("word", ["FLOPs", "lambda", "load_model", "pruning", "experts", "dropout"])
