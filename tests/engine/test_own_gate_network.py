@@ -28,16 +28,20 @@ def test_a_chain_runs_with_the_masks_of_the_model():
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Norm(HiddenTanh):
+    """Logits that grow with the input: no chain of affine maps."""
+
+    def chain(self):
+        return None
+
+    def products(self, shape, inputs_open):
+        return []
+
+    def call(self, inputs):
+        return keras.ops.norm(inputs, axis=-1, keepdims=True) + self.bias
+
+
 def test_a_network_without_a_chain_is_refused_by_name():
-    class Norm(HiddenTanh):
-        def chain(self):
-            return None
-
-        def products(self, shape, inputs_open):
-            return []
-
-        def call(self, inputs):
-            return keras.ops.norm(inputs, axis=-1, keepdims=True) + self.bias
-
     with pytest.raises(ValueError, match=r"gate network Norm has no `chain` of affine maps"):
         InferenceEngine(model_with(Norm()))
