@@ -1,14 +1,13 @@
 """The controller that steers all gates of a model to one budget, inside the training step."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras import ops
 
 from keras_dynamicgate.gating.openness import Averages
 
-if TYPE_CHECKING:
-    from keras_dynamicgate.gating.gate import Gate
+Gate = Any  # `gate.py` imports this file
 
 LARGEST_GAIN = 0.2
 SMALLEST_GAIN = 0.0002
@@ -29,7 +28,7 @@ NOISE_ENDS_AT = 0.7
 INITIAL_STATE = (0.0, LARGEST_GAIN, 0.0, 0.0)
 
 
-def is_steerable(gate: "Gate") -> bool:
+def is_steerable(gate: Gate) -> bool:
     """Tell whether a price can change what a `Gate` does: not with `top_k`, not while frozen."""
     return gate.top_k is None and gate.trainable
 
@@ -64,7 +63,7 @@ class BudgetController:
 
     def __init__(
         self,
-        gates: "Sequence[Gate]",
+        gates: Sequence[Gate],
         relative_macs: Callable[[Averages], Any],
         *,
         target: float,
@@ -89,7 +88,7 @@ class BudgetController:
             state[0] = progress
             gate.budget_state.assign(state)
 
-    def step(self, gate: "Gate") -> None:
+    def step(self, gate: Gate) -> None:
         """Move on by one training step, when the first gate of the model is called."""
         if gate is not self.gates[0]:
             return
@@ -132,7 +131,7 @@ class BudgetController:
         error = ops.log(measured / allowance)
         return ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
 
-    def _marginal_macs(self, gate: "Gate", usage: Averages) -> Any:
+    def _marginal_macs(self, gate: Gate, usage: Averages) -> Any:
         """Give what the model costs more with this gate open than with it closed."""
         opened, closed = ops.ones(gate.gates), ops.zeros(gate.gates)
         return self.relative_macs({**usage, gate: opened}) - self.relative_macs(

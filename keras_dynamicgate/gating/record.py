@@ -3,14 +3,13 @@
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-if TYPE_CHECKING:
-    from keras_dynamicgate.gating.gate import Gate
+Gate = Any  # `gate.py` imports this file
 
 _record: "contextvars.ContextVar[GateRecord | None]" = contextvars.ContextVar(
     "gate_record", default=None
@@ -88,7 +87,7 @@ def count_samples(x: Any, argument: str) -> int:
     return counts[0]
 
 
-def note(gate: "Gate", probability: Any, mask: Any) -> None:
+def note(gate: Gate, probability: Any, mask: Any) -> None:
     """Add a decision of a gate to the record that is open, if there is one."""
     record = _record.get()
     if record is not None:
@@ -109,15 +108,15 @@ class GateRecord:
         self._probabilities: dict[Gate, list[np.ndarray]] = {}
         self._masks: dict[Gate, list[np.ndarray]] = {}
 
-    def add(self, gate: "Gate", probability: Any, mask: Any) -> None:
+    def add(self, gate: Gate, probability: Any, mask: Any) -> None:
         """Add one call of a gate."""
         self._probabilities.setdefault(gate, []).append(ops.convert_to_numpy(probability))
         self._masks.setdefault(gate, []).append(ops.convert_to_numpy(mask))
 
-    def probabilities(self) -> "dict[Gate, np.ndarray]":
+    def probabilities(self) -> dict[Gate, np.ndarray]:
         """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
         return {gate: np.mean(calls, axis=0) for gate, calls in self._probabilities.items()}
 
-    def masks(self) -> "dict[Gate, np.ndarray]":
+    def masks(self) -> dict[Gate, np.ndarray]:
         """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
         return {gate: np.mean(calls, axis=0) for gate, calls in self._masks.items()}
