@@ -1,5 +1,6 @@
 """Files of every version so far load in this one, on every backend, with the same outputs."""
 
+import json
 import pathlib
 import re
 import zipfile
@@ -21,6 +22,21 @@ TOLERANCES = {"mixed_bfloat16": 2e-2, "mixed_float16": 1e-3}
 
 def name_of(path):
     return "/".join(path.relative_to(FOLDER).with_suffix("").parts)
+
+
+def skip_if_keras_is_older(path):
+    """Skip where the Keras that runs is older than the one that wrote a file.
+
+    An older Keras does not know what a newer one writes into the configs of its own classes.
+    """
+    with zipfile.ZipFile(path) as archive:
+        written = json.loads(archive.read("metadata.json"))["keras_version"]
+    if numbers(keras.__version__) < numbers(written):
+        pytest.skip(f"written by Keras {written}, which is newer than {keras.__version__}")
+
+
+def numbers(version):
+    return [int(number) for number in version.split(".")[:2]]
 
 
 def expected(path):
@@ -45,6 +61,7 @@ def check(model, path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_file_of_an_earlier_version_loads_with_the_same_outputs_and_state(path):
+    skip_if_keras_is_older(path)
     model = keras.saving.load_model(path)
     check(model, path)
     if not model.compiled:
