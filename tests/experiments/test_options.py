@@ -34,5 +34,5 @@ def test_seeds_are_a_number_or_with_a_comma_the_seeds_themselves(text, seeds, op
 def test_seeds_that_are_none_end_with_the_usage(text, options, capsys):
     with pytest.raises(SystemExit, match="2"):
         options("--seeds", text)
-    message = "must be a positive integer, or integers from 0 on with commas, not"
+    message = "must be a positive integer, or integers of at least 0 with commas, not"
     assert f"argument --seeds: {message} {text!r}" in capsys.readouterr().err
