@@ -1,15 +1,20 @@
-"""What users give as inputs, as arrays of float32."""
+"""Turn what users give as inputs into arrays of float32."""
+
+from typing import Any
 
 import numpy as np
 
 from keras_dynamicgate.graph.state import readable
 
 
-def as_float32(x):
+def as_float32(x: Any) -> np.ndarray:
     """Turn an argument `x` into a float32 array.
 
     Args:
         x: Array, tensor of any backend or nested list of numbers.
+
+    Returns:
+        A NumPy array.
 
     Raises:
         ValueError: If it does not hold real numbers.

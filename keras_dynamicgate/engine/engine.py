@@ -3,14 +3,16 @@
 import importlib.util
 import os
 import warnings
+from typing import Any
 
+import keras
 import numpy as np
 
 from keras_dynamicgate.engine.arrays import as_float32
 from keras_dynamicgate.engine.compiled.opcodes import BY_BLOCK, BY_SAMPLE, product_mode
 from keras_dynamicgate.engine.numpy_kernels import NumpyKernels
 from keras_dynamicgate.engine.plan import make_plan
-from keras_dynamicgate.engine.steps import Product
+from keras_dynamicgate.engine.steps import Plan, Product
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.extras import install_command
 
@@ -36,8 +38,8 @@ class InferenceEngine:
             `LayerNormalization`, `RMSNormalization`, `Normalization`, `Rescaling`, `Dropout` and
             `Flatten` layers, with at least one input-dependent gate. Sparse weights of `baselines`
             run as zeros.
-        threads: Integer, the threads that one call may use. Defaults to `None`: all cores that
-            the process may use.
+        threads: Integer, the threads that one call may use, of which no more are started than
+            there are cores for the process. Defaults to `None`: one for each core.
 
     Raises:
         ValueError: If the model holds a layer that the engine cannot run, which is named, or has
@@ -57,10 +59,11 @@ class InferenceEngine:
     - DynamicGate-MLP (arXiv 2603.16367)
     """
 
-    def __init__(self, model, threads=None):
-        if threads is None:
-            threads = _available_cores()
-        checks.positive_integer("threads", threads)
+    def __init__(self, model: keras.Model, threads: int | None = None) -> None:
+        cores = _available_cores()
+        if threads is not None:
+            checks.positive_integer("threads", threads)
+        threads = cores if threads is None else min(threads, cores)
         plan = make_plan(model)
         self._input_shape = plan.input_shape
         self._features = plan.steps[0].features
@@ -78,17 +81,17 @@ class InferenceEngine:
         self._kernels = _kernels(plan, threads)
 
     @property
-    def threads(self):
+    def threads(self) -> int:
         """The threads that one call uses."""
         return getattr(self._kernels, "threads", 1)
 
     @property
-    def compiled(self):
+    def compiled(self) -> bool:
         """Whether the kernels are compiled; else NumPy runs them."""
         return not isinstance(self._kernels, NumpyKernels)
 
-    def kernel_for(self, batch_size):
-        """Say how each layer runs a batch.
+    def kernel_for(self, batch_size: int) -> dict[str, str]:
+        """Tell how each layer runs a batch.
 
         Args:
             batch_size: Integer, the number of samples; of positions, for a model on sequences.
@@ -108,14 +111,14 @@ class InferenceEngine:
             for name, in_block, out_block in self._products
         }
 
-    def memory(self):
-        """Give the bytes that the engine holds: `weights`, and `workspace` for running calls."""
+    def memory(self) -> dict[str, int]:
+        """Count the bytes that the engine holds: `weights`, and `workspace` for calls."""
         return {
             "weights": self._kernels.weight_bytes(),
             "workspace": self._kernels.workspace_bytes() if self.compiled else 0,
         }
 
-    def predict(self, x):
+    def predict(self, x: Any) -> np.ndarray:
         """Compute the model's outputs, as `model.predict(x)` does.
 
         Args:
@@ -138,13 +141,13 @@ class InferenceEngine:
         if outputs.size:
             rows = x if x.ndim == 2 else x.reshape(-1, self._features)
             if not rows.flags.carray:
-                # The compiled kernels know one kind of array.
+                # The compiled kernels are made for aligned, contiguous, writeable arrays.
                 rows = np.array(rows, order="C")
             flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
             self._kernels.run(rows, flat)
         return outputs
 
-    def _check_shape(self, shape):
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise a `ValueError` if an input shape is not that of the model."""
         wanted = self._input_shape
         if len(shape) != len(wanted) + 1 or any(
@@ -155,18 +158,18 @@ class InferenceEngine:
                 f"Argument `x` must have shape (batch, {sizes}). Received: x.shape={shape}"
             )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kind = "compiled" if self.compiled else "NumPy"
         return f"<InferenceEngine {kind}, threads={self.threads}>"
 
 
-def _available_cores():
+def _available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _kernels(plan, threads):
+def _kernels(plan: Plan, threads: int) -> Any:
     problem = "is not installed"
     if importlib.util.find_spec("numba") is not None:
         try:

@@ -1,19 +1,30 @@
 """The steps of the package's own layers: gate networks, gated Dense, gated MLP."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING, cast
 
 import keras
 import numpy as np
 
 from keras_dynamicgate.engine import layer_steps, steps
 from keras_dynamicgate.gating import masks
+from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
+from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
+from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+from keras_dynamicgate.layers.gated_layer import GatedLayer
+
+if TYPE_CHECKING:
+    from keras_dynamicgate.engine.plan import Planner, Tensor
 
 # Blocks begin at whole vectors of the kernels: 8 floats, or 16 where that fits.
 BLOCK_MULTIPLE = 8
 
 
-def add_gate(planner, layer, tensor):
+def add_gate(planner: Planner, layer: DynamicGate, tensor: Tensor | None) -> Tensor | None:
     """Add the steps of a `DynamicGate`; its static form only leaves features out."""
     if layer.gate is None:
         return tensor
@@ -29,12 +40,12 @@ def add_gate(planner, layer, tensor):
     return dataclasses.replace(tensor, mask=mask)
 
 
-def add_gated_dense(planner, layer, tensor):
+def add_gated_dense(planner: Planner, layer: DynamicGateDense, tensor: Tensor) -> Tensor:
     """Add the steps of a `DynamicGateDense`."""
     return _gated_product(planner, layer, tensor, layer.dense, None)
 
 
-def add_mlp(planner, layer, tensor):
+def add_mlp(planner: Planner, layer: DynamicGateMLP, tensor: Tensor) -> Tensor:
     """Add the steps of a `DynamicGateMLP`."""
     hidden = _gated_product(planner, layer, tensor, layer.hidden_dense, layer.linear_dense)
     return layer_steps.add_dense(
@@ -98,9 +109,9 @@ def _statically_gated(planner, layer, tensor, dense, linear):
     return dataclasses.replace(output, layout=layout)
 
 
-def decide(planner, layer, tensor, block):
+def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> steps.Mask:
     """Add a gate network and the decision, from the input of a layer; give the mask."""
-    gate = layer.gate
+    gate = cast(Gate, layer.gate)
     logits = _logits(planner, layer, tensor)
     mask = planner.mask(gate.gates, block)
     threshold = float(gate.threshold)

@@ -1,33 +1,29 @@
 """The steps of Keras's own layers: Dense, activations, normalisation."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import layers
 
 from keras_dynamicgate.engine import steps
+from keras_dynamicgate.engine.numpy_kernels import ACTIVATIONS
 from keras_dynamicgate.graph.layer_types import IDENTITIES, by_name
 from keras_dynamicgate.graph.state import readable
 
+if TYPE_CHECKING:
+    from keras_dynamicgate.engine.plan import Planner, Tensor
+
+ACROSS_UNITS = ("softmax", "log_softmax")
 # Activation functions of single units: name, and whether they turn 0 into 0.
 UNIT_WISE = {
-    "linear": True,
-    "relu": True,
-    "leaky_relu": True,
-    "relu6": True,
-    "elu": True,
-    "selu": True,
-    "tanh": True,
-    "gelu": True,
-    "silu": True,
-    "softsign": True,
-    "mish": True,
-    "hard_silu": True,
-    "sigmoid": False,
-    "softplus": False,
-    "exponential": False,
-    "hard_sigmoid": False,
+    name: bool(function(np.float32(0), np.float32(0)) == 0)
+    for name, function in ACTIVATIONS.items()
+    if name not in ACROSS_UNITS
 }
-ACROSS_UNITS = ("softmax", "log_softmax")
 DEFAULT_SLOPES = {"leaky_relu": 0.2, "elu": 1.0}
 IDENTITY_TYPES = frozenset(by_name(None, *IDENTITIES))
 AFFINE_TYPES = (layers.Rescaling, layers.Normalization)
@@ -39,14 +35,14 @@ REMEDY = (
 )
 
 
-def cannot_run(layer, reason):
+def cannot_run(layer: layers.Layer, reason: str) -> ValueError:
     """Make the error for a layer that an engine has no step for."""
     return ValueError(
         f"The engine cannot run layer {layer.name!r} ({type(layer).__name__}){reason}. {REMEDY}."
     )
 
 
-def check_precision(layer):
+def check_precision(layer: layers.Layer) -> None:
     """Raise a `ValueError` unless a layer computes in float32 and is not quantized."""
     inner = [layer, *getattr(layer, "dense_layers", [])]
     quantized = next((each for each in inner if getattr(each, "quantization_mode", None)), None)
@@ -59,12 +55,12 @@ def check_precision(layer):
         )
 
 
-def is_identity(layer):
-    """Whether a layer does nothing at inference."""
+def is_identity(layer: layers.Layer) -> bool:
+    """Tell whether a layer does nothing at inference."""
     return type(layer) in IDENTITY_TYPES
 
 
-def weight(variable):
+def weight(variable: Any) -> np.ndarray:
     """Give a weight, or numbers, as a float32 array that shares their memory where it can."""
     value = variable
     if isinstance(variable, keras.Variable):
@@ -73,7 +69,7 @@ def weight(variable):
     return np.asarray(readable(value)).astype("float32", copy=False)
 
 
-def activation_of(layer, activation):
+def activation_of(layer: layers.Layer, activation: Callable | None) -> tuple[str, float]:
     """Give the name of an activation function that the engine knows, and its slope.
 
     Raises:
@@ -89,13 +85,15 @@ def activation_of(layer, activation):
     return name, DEFAULT_SLOPES.get(name, 0.0)
 
 
-def dense_weights(dense):
+def dense_weights(dense: layers.Dense) -> tuple[np.ndarray, np.ndarray | None]:
     """Give the kernel and the bias (or `None`) of a `keras.layers.Dense`."""
     bias = None if dense.bias is None else weight(dense.bias)
     return weight(dense.kernel), bias
 
 
-def add_dense(planner, layer, tensor, called=None):
+def add_dense(
+    planner: Planner, layer: layers.Layer, tensor: Tensor, called: str | None = None
+) -> Tensor:
     """Add the steps of a `keras.layers.Dense`, which users know by the name `called`."""
     called = called or layer.name
     kernel, bias = dense_weights(layer)
@@ -106,7 +104,7 @@ def add_dense(planner, layer, tensor, called=None):
     return planner.product(tensor, kernel, bias, name, slope, name=called)
 
 
-def add_unit_wise(planner, layer, tensor):
+def add_unit_wise(planner: Planner, layer: layers.Layer, tensor: Tensor) -> Tensor:
     """Add the steps of an activation or normalisation layer.
 
     Raises:
@@ -137,7 +135,7 @@ def add_unit_wise(planner, layer, tensor):
     raise cannot_run(layer, "")
 
 
-def check_axis(layer, tensor):
+def check_axis(layer: layers.Layer, tensor: Tensor) -> None:
     """Raise a `ValueError` unless a layer works along the last axis alone."""
     axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
     if list(axes) not in ([-1], [len(tensor.positions) + 1]):
@@ -167,7 +165,7 @@ def _activate(planner, tensor, name, slope):
 
 def _batch_normalization(layer):
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
-    # As Keras does it: scale and shift first, in float32.
+    # In float32 and in this order, as Keras does it.
     scale = 1.0 / np.sqrt(variance + np.float32(layer.epsilon))
     if layer.gamma is not None:
         scale = scale * weight(layer.gamma)
@@ -177,7 +175,7 @@ def _batch_normalization(layer):
     return scale, shift
 
 
-def affines(layer, features):
+def affines(layer: layers.Layer, features: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """List the scale and shift, arrays of shape `(features,)`, of each step of a layer.
 
     Args:
@@ -192,11 +190,14 @@ def affines(layer, features):
     else:
         mean = weight(layer.mean)
         deviation = np.maximum(np.sqrt(weight(layer.variance)), keras.config.epsilon())
-        # The mean first, as Keras does it: next to a large one, little is left of the feature.
+        # The mean first, as Keras does it: divided before, large features would lose digits.
         pairs = [(1.0, -mean), (1.0 / deviation, 0.0)]
         if layer.invert:
             pairs = [(deviation, mean)]
-    return [tuple(_per_feature(layer, each, features) for each in pair) for pair in pairs]
+    return [
+        (_per_feature(layer, scale, features), _per_feature(layer, shift, features))
+        for scale, shift in pairs
+    ]
 
 
 def _per_feature(layer, values, features):

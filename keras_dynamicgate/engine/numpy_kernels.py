@@ -2,8 +2,12 @@
 
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+
+from keras_dynamicgate.engine import steps
 
 
 class NumpyKernels:
@@ -13,11 +17,11 @@ class NumpyKernels:
         plan: The `steps.Plan` to run; its weights are copied.
     """
 
-    def __init__(self, plan):
+    def __init__(self, plan: steps.Plan) -> None:
         self.plan = copy.deepcopy(plan)
 
-    def weight_bytes(self):
-        """Give the bytes that the weights take."""
+    def weight_bytes(self) -> int:
+        """Count the bytes of the weights."""
         arrays = [
             value
             for step in self.plan.steps
@@ -26,7 +30,7 @@ class NumpyKernels:
         ]
         return sum(array.nbytes for array in arrays)
 
-    def run(self, inputs, outputs):
+    def run(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
         """Compute the outputs of a batch.
 
         Args:
@@ -34,10 +38,10 @@ class NumpyKernels:
             outputs: Float32 array of shape `(rows, features)` that is written.
         """
         batch = _Batch(self.plan, inputs, outputs)
-        # A closed block may hold anything, for example what overflows.
+        # A closed block holds numbers of earlier steps, which may overflow.
         with np.errstate(all="ignore"):
             for step in self.plan.steps:
-                batch.run(step)
+                _RUN[type(step)](batch, step)
 
 
 class _Batch:
@@ -52,11 +56,7 @@ class _Batch:
         ]
         self.masks = [None] * len(plan.masks)
 
-    def run(self, step):
-        """Run one step."""
-        getattr(self, type(step).__name__)(step)
-
-    def Load(self, step):
+    def load(self, step):
         target = self.buffers[step.target]
         if step.take is None:
             target[:] = self.inputs
@@ -66,7 +66,7 @@ class _Batch:
         # 0 for finite rows, NaN for the others.
         target += (self.inputs * 0.0).sum(axis=1, keepdims=True)
 
-    def Product(self, step):
+    def product(self, step):
         source, target = self.buffers[step.source], self.buffers[step.target]
         gates = step.out_mask.gates if step.out_mask else 1
         size = step.kernel.shape[1] // gates
@@ -96,7 +96,7 @@ class _Batch:
                 sums[at] += source[rows[at], features] @ step.kernel[features, part]
         return sums
 
-    def Decide(self, step):
+    def decide(self, step):
         logits = self.buffers[step.source][:, : step.mask.gates]
         if step.top_k:
             mask = largest(logits, step.top_k)
@@ -104,50 +104,64 @@ class _Batch:
             mask = logits / np.float32(step.temperature) > np.float32(step.logit_threshold)
             if step.fewest:
                 mask |= largest(logits, step.fewest)
-        # A row that is not a number opens, so that it comes out as the masked model gives it.
+        # A row with NaN opens all gates, so that its outputs are NaN as in the model.
         mask |= np.isnan(logits).any(axis=1, keepdims=True)
         self.masks[step.mask.index] = mask
 
-    def Multiply(self, step):
+    def multiply(self, step):
         self.buffers[step.target] *= self.buffers[step.source]
 
-    def CloseBlocks(self, step):
+    def close_blocks(self, step):
         width = step.mask.gates * step.mask.block
         is_open = np.repeat(self.masks[step.mask.index], step.mask.block, axis=1)
         self.buffers[step.target][:, :width][~is_open] = 0.0
 
-    def Affine(self, step):
+    def affine(self, step):
         target = self.buffers[step.target]
         target[:] = target * step.scale + step.shift
 
-    def Normalize(self, step):
+    def normalize(self, step):
         values = self.buffers[step.target][:, : len(step.scale)]
         if step.centred:
             values -= values.mean(axis=1, keepdims=True)
         variance = np.square(values).mean(axis=1, keepdims=True)
         values[:] = values / np.sqrt(variance + np.float32(step.epsilon)) * step.scale + step.shift
 
-    def Activate(self, step):
+    def activate(self, step):
         values = self.buffers[step.target][:, : step.width]
         values[:] = activate(step.activation, step.slope, values)
 
-    def Rearrange(self, step):
+    def rearrange(self, step):
         source, target = self.buffers[step.source], self.buffers[step.target]
         features = gather(source, step.columns)
         target[:, : step.positions * len(step.columns)] = features.reshape(len(target), -1)
 
-    def Store(self, step):
+    def store(self, step):
         self.outputs[:] = gather(self.buffers[step.source], step.columns)
 
 
-def gather(values, columns):
+_RUN = {
+    steps.Load: _Batch.load,
+    steps.Product: _Batch.product,
+    steps.Decide: _Batch.decide,
+    steps.Multiply: _Batch.multiply,
+    steps.CloseBlocks: _Batch.close_blocks,
+    steps.Affine: _Batch.affine,
+    steps.Normalize: _Batch.normalize,
+    steps.Activate: _Batch.activate,
+    steps.Rearrange: _Batch.rearrange,
+    steps.Store: _Batch.store,
+}
+
+
+def gather(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Take columns of an array; -1 stands for a column of zeros."""
     taken = values[:, columns]
     taken[:, columns < 0] = 0.0
     return taken
 
 
-def largest(logits, count):
+def largest(logits: np.ndarray, count: int) -> np.ndarray:
     """Mark the `count` largest of each row; the lower index wins a tie."""
     order = np.argsort(-logits, axis=1, kind="stable")
     mask = np.zeros(logits.shape, bool)
@@ -180,7 +194,7 @@ def _log_softmax(x):
 _erf = np.vectorize(math.erf, otypes=["float32"])
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "linear": lambda x, slope: x,
     "relu": lambda x, slope: np.maximum(x, 0),
     "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
@@ -202,6 +216,6 @@ ACTIVATIONS = {
 }
 
 
-def activate(name, slope, values):
+def activate(name: str, slope: float, values: np.ndarray) -> np.ndarray:
     """Apply an activation function by its name."""
     return ACTIVATIONS[name](values, np.float32(slope))

@@ -1,6 +1,8 @@
 """From a Keras model to the steps of an engine."""
 
 import dataclasses
+import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,14 +31,15 @@ class Tensor:
     buffer: int
     layout: steps.Layout
     mask: steps.Mask | None
-    positions: tuple
+    positions: tuple[int | None, ...]
 
     @property
-    def features(self):
+    def features(self) -> int:
+        """The number of features."""
         return len(self.layout.columns)
 
 
-def make_plan(model):
+def make_plan(model: keras.Model) -> steps.Plan:
     """Translate a Keras model into the steps that compute the same outputs.
 
     Args:
@@ -59,7 +62,7 @@ def make_plan(model):
     return planner.finish(planner.follow(model, None))
 
 
-def _check_gates(model):
+def _check_gates(model: keras.Model) -> None:
     """Raise a `ValueError` unless a model has an input-dependent gate, whatever else is in it."""
     gates = [layer.gate for layer in gated_layers(model)]
     if not gates:
@@ -83,15 +86,15 @@ def _called(operation):
 class Planner:
     """Collects the steps of a plan while the layers are visited one after the other."""
 
-    def __init__(self, input_shape):
+    def __init__(self, input_shape: tuple[int | None, ...]) -> None:
         self.plan = steps.Plan(input_shape)
-        # What chooses, reshapes or rescales features of the input waits until it is copied, so that
-        # features that static gates close behind it are left where they are.
-        self.shape = input_shape
-        self.take = None
-        self.affines = []
+        # Choosing, reshaping and rescaling features of the input waits until the input is copied:
+        # then features that static gates close later need not be copied.
+        self.shape: tuple[Any, ...] = input_shape
+        self.take: np.ndarray | None = None
+        self.affines: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def follow(self, model, tensor):
+    def follow(self, model: keras.Model, tensor: Tensor | None) -> Tensor | None:
         """Add the steps of a model, and of models inside it; give its output tensor."""
         uses = graph.consumers(model)
 
@@ -103,7 +106,7 @@ class Planner:
                     f"{_called(operation)} is no layer, and the engine runs layers alone. Put one "
                     f"in its place, such as `Rescaling` or `Activation`. {REMEDY}."
                 )
-            # Keras writes down `training=False` and `mask=None`, which say nothing.
+            # Keras records `training=False` and `mask=None`, too, which change nothing.
             further = [each for each in kwargs.values() if each is not None and each is not False]
             if len(args) != 1 or further:
                 raise layer_steps.cannot_run(operation, " with arguments besides its input")
@@ -113,7 +116,7 @@ class Planner:
 
         return graph.walk(model, [tensor], visit)[0]
 
-    def add_layer(self, layer, tensor):
+    def add_layer(self, layer: keras.layers.Layer, tensor: Tensor | None) -> Tensor | None:
         """Add the steps of one layer and give its output; `None` is the untouched input."""
         layer_steps.check_precision(layer)
         if layer_steps.is_identity(layer):
@@ -121,7 +124,8 @@ class Planner:
         if type(layer) is keras.layers.Flatten:
             return self.flatten(layer, tensor)
         if tensor is None and type(layer) in layer_steps.AFFINE_TYPES:
-            return self.rescale_input(layer)
+            self.rescale_input(layer)
+            return None
         if isinstance(layer, DynamicGate):
             return gate_steps.add_gate(self, layer, tensor)
         tensor = self.loaded(tensor)
@@ -133,7 +137,7 @@ class Planner:
             return gate_steps.add_mlp(self, layer, tensor)
         return layer_steps.add_unit_wise(self, layer, tensor)
 
-    def loaded(self, tensor):
+    def loaded(self, tensor: Tensor | None) -> Tensor:
         """Make sure that the input has been copied into a buffer."""
         if tensor is not None:
             return tensor
@@ -149,7 +153,7 @@ class Planner:
             self.plan.steps.append(steps.Affine(buffer, *map(layout.rows_of, pair)))
         return Tensor(buffer, layout, None, positions)
 
-    def rescale_input(self, layer):
+    def rescale_input(self, layer: keras.layers.Layer) -> None:
         """Add a `Rescaling` or `Normalization` of the input to those before it."""
         pairs = layer_steps.affines(layer, self.shape[-1])
         if len(pairs) == 1 and self.affines:
@@ -157,18 +161,27 @@ class Planner:
             pairs = [(scale * scale_before, scale * shift_before + shift)]
         self.affines += pairs
 
-    def buffer(self, width, positions):
+    def buffer(self, width: int, positions: tuple[int | None, ...]) -> int:
         """Add a buffer and give its index."""
         self.plan.buffers.append(steps.Buffer(width, len(positions) > 0))
         return len(self.plan.buffers) - 1
 
-    def mask(self, gates, block):
+    def mask(self, gates: int, block: int) -> steps.Mask:
         """Add a mask."""
         mask = steps.Mask(len(self.plan.masks), gates, block)
         self.plan.masks.append(mask)
         return mask
 
-    def product(self, tensor, kernel, bias, activation="linear", slope=0.0, out_mask=None, name=""):
+    def product(
+        self,
+        tensor: Tensor,
+        kernel: np.ndarray,
+        bias: np.ndarray | None,
+        activation: str = "linear",
+        slope: float = 0.0,
+        out_mask: steps.Mask | None = None,
+        name: str = "",
+    ) -> Tensor:
         """Add `activation(tensor @ kernel + bias)` and give the result."""
         features = kernel.shape[1]
         if out_mask is None:
@@ -196,14 +209,14 @@ class Planner:
         )
         return Tensor(target, layout, out_mask, tensor.positions)
 
-    def opened(self, tensor):
+    def opened(self, tensor: Tensor) -> Tensor:
         """Write zeros where blocks are closed, for a step that looks at everything."""
         if tensor.mask is None:
             return tensor
         self.plan.steps.append(steps.CloseBlocks(tensor.buffer, tensor.mask))
         return dataclasses.replace(tensor, mask=None)
 
-    def expanded(self, tensor, positions=1):
+    def expanded(self, tensor: Tensor, positions: int = 1) -> Tensor:
         """Bring all features in order into a buffer, several positions into one row if asked."""
         tensor = self.opened(tensor)
         if tensor.layout.is_in_order and positions == 1:
@@ -217,15 +230,15 @@ class Planner:
         )
         return Tensor(target, steps.Layout.plain(features), None, kept)
 
-    def flatten(self, layer, tensor):
+    def flatten(self, layer: keras.layers.Flatten, tensor: Tensor | None) -> Tensor | None:
         """Add a `Flatten`: the input is simply read as flat, a later tensor is copied."""
-        positions = self.shape[:-1] if tensor is None else tensor.positions
+        positions: tuple[Any, ...] = self.shape[:-1] if tensor is None else tensor.positions
         if None in positions:
             raise ValueError(
                 f"Layer {layer.name!r} (Flatten) needs a fixed input shape. Build the model with "
                 f"fixed sizes. Received: input_shape={self.plan.input_shape}"
             )
-        count = int(np.prod(positions, dtype=int))
+        count = math.prod(positions)
         if count > 1 and layer.data_format == "channels_first":
             raise layer_steps.cannot_run(layer, ' with `data_format="channels_first"`')
         if tensor is not None:
@@ -233,14 +246,16 @@ class Planner:
                 return self.expanded(tensor, count)
             return dataclasses.replace(tensor, positions=())
         if self.take is not None and count > 1:
-            keep = np.zeros((count, self.shape[-1]), bool)
+            keep = np.zeros((count, self.shape[-1]), "bool")
             keep[:, self.take] = True
             self.take = np.flatnonzero(keep)
-        self.affines = [tuple(np.tile(each, count) for each in pair) for pair in self.affines]
+        self.affines = [
+            (np.tile(scale, count), np.tile(shift, count)) for scale, shift in self.affines
+        ]
         self.shape = (count * self.shape[-1],)
         return None
 
-    def finish(self, tensor):
+    def finish(self, tensor: Tensor | None) -> steps.Plan:
         """Add the copy to the output and give the plan."""
         tensor = self.opened(self.loaded(tensor))
         self.plan.steps.append(steps.Store(tensor.buffer, tensor.layout.columns))

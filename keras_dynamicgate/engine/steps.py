@@ -39,37 +39,37 @@ class Layout:
     columns: np.ndarray
 
     @classmethod
-    def plain(cls, features, width=None):
+    def plain(cls, features: int, width: int | None = None) -> "Layout":
         """Make the layout in which feature `i` is column `i`."""
         return cls(width or features, np.arange(features))
 
     @property
-    def is_plain(self):
+    def is_plain(self) -> bool:
         """Whether feature `i` is column `i` and there is nothing else."""
         return self.width == len(self.columns) and self.is_in_order
 
     @property
-    def is_in_order(self):
+    def is_in_order(self) -> bool:
         """Whether feature `i` is column `i`, perhaps with padding behind."""
         return bool(np.array_equal(self.columns, np.arange(len(self.columns))))
 
     @property
-    def is_complete(self):
+    def is_complete(self) -> bool:
         """Whether every feature has a column."""
         return bool((self.columns >= 0).all())
 
-    def scattered(self, kept, features):
+    def scattered(self, kept: np.ndarray, features: int) -> "Layout":
         """Make the layout of `features` features of which those in `kept` are the columns."""
         columns = np.full(features, -1)
         columns[kept] = self.columns
         return Layout(max(1, self.width), columns)
 
-    def closed(self, is_open):
+    def closed(self, is_open: np.ndarray) -> "Layout":
         """Make the layout in which the features where `is_open` is false are always 0."""
         return Layout(self.width, np.where(is_open, self.columns, -1))
 
-    def rows_of(self, kernel):
-        """Arrange the rows of a kernel, one for each feature, as the columns are."""
+    def rows_of(self, kernel: np.ndarray) -> np.ndarray:
+        """Bring the rows of a kernel, one for each feature, into the order of the columns."""
         if self.is_plain:
             return kernel
         arranged = np.zeros((self.width, *kernel.shape[1:]), "float32")
@@ -80,12 +80,12 @@ class Layout:
 
 @dataclasses.dataclass
 class Step:
-    """One thing that an engine does, for all rows of a batch."""
+    """An operation on all rows of a batch."""
 
 
 @dataclasses.dataclass
 class Load(Step):
-    """Copy the input into a buffer; features that static gates close are left behind.
+    """Copy the input into a buffer, without the features that static gates close.
 
     With `take`, a closed feature that is not finite still makes the row NaN, as 0 * NaN does.
     """
@@ -199,7 +199,7 @@ class Store(Step):
 
 @dataclasses.dataclass
 class Buffer:
-    """A place for one tensor.
+    """The memory of one tensor.
 
     Attributes:
         width: Integer, the columns.

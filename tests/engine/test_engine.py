@@ -6,7 +6,10 @@ import pytest
 from keras import layers
 
 import keras_dynamicgate as kdg
+from keras_dynamicgate.engine.compiled.opcodes import ACTIVATION_NAMES
 from keras_dynamicgate.engine.engine import InferenceEngine
+from keras_dynamicgate.engine.layer_steps import ACROSS_UNITS, UNIT_WISE
+from keras_dynamicgate.engine.numpy_kernels import ACTIVATIONS
 
 pytest.importorskip("numba")
 # The networks are too small for gates to pay.
@@ -199,27 +202,11 @@ def no_numba(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "linear",
-        "relu",
-        "leaky_relu",
-        "relu6",
-        "elu",
-        "selu",
-        "tanh",
-        "gelu",
-        "silu",
-        "softsign",
-        "mish",
-        "hard_silu",
-        "sigmoid",
-        "softplus",
-        "exponential",
-        "hard_sigmoid",
-    ],
-)
+def test_both_kinds_of_kernels_know_the_same_activations():
+    assert set(ACTIVATIONS) == set(ACTIVATION_NAMES)
+
+
+@pytest.mark.parametrize("name", sorted(set(ACTIVATION_NAMES) - set(ACROSS_UNITS)))
 def test_activations_agree_with_keras(name):
     block = kdg.DynamicGateDense(16, name, gate="linear", block_size=16, initial_open=0.999)
     model = keras.Sequential([keras.Input((1,)), block])
@@ -229,6 +216,7 @@ def test_activations_agree_with_keras(name):
     expected = keras.ops.convert_to_numpy(keras.activations.get(name)(keras.ops.array(x)))
     outputs = InferenceEngine(model, threads=1).predict(x)
     np.testing.assert_allclose(outputs, np.repeat(expected, 16, 1), rtol=2e-6, atol=2e-6)
+    assert UNIT_WISE[name] == (expected[3] == 0)
 
 
 def test_large_batches_run_in_pieces():
@@ -236,7 +224,8 @@ def test_large_batches_run_in_pieces():
     check_parity(model, InferenceEngine(model, threads=2), (1200,))
 
 
-def test_threads_share_what_is_worth_sharing():
+def test_threads_share_what_is_worth_sharing(monkeypatch):
+    monkeypatch.setattr("keras_dynamicgate.engine.engine._available_cores", lambda: 3)
     model = randomized(
         keras.Sequential(
             [

@@ -71,6 +71,17 @@ def test_rms_normalization_runs_behind_a_gated_linear_unit(engine):
     np.testing.assert_allclose(engine(model).predict(x), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization"])
+def test_the_squares_of_large_inputs_overflow_as_in_the_model(engine, kind):
+    model = behind(getattr(layers, kind)(), shape=(4,))
+    check_outputs(engine, model, [[1e30, -1e30, 0.0, 0.0]], np.zeros((1, 4)))
+
+
+def test_the_sum_of_large_inputs_overflows_as_in_the_model(engine):
+    model = behind(layers.LayerNormalization(), shape=(4,))
+    check_outputs(engine, model, [[3e38, 3e38, 1.0, 1.0]], np.full((1, 4), np.nan))
+
+
 def adapted(**arguments):
     normalization = layers.Normalization(**arguments)
     normalization.adapt(np.array([[997.0, 3.0], [1003.0, 7.0]]))

@@ -1,4 +1,4 @@
-"""Activation functions on stretches of a float32 array, written so that loops become vectors."""
+"""Activation functions on neighbouring float32 values, in loops that LLVM vectorizes."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, extending, njit, types
 
-from keras_dynamicgate.engine.compiled import opcodes as op
+from keras_dynamicgate.engine.compiled.opcodes import Activation
 from keras_dynamicgate.engine.compiled.sources import digest
 from keras_dynamicgate.engine.compiled.tile import call_by_address
 
@@ -88,7 +88,7 @@ def _with_logarithm(code, v):
     for i in range(len(v)):
         positive = v[i] if v[i] > _ZERO else _ZERO
         softplus = np.float32(positive + math.log1p(exp(-abs(v[i]))))
-        v[i] = v[i] * tanh(softplus) if code == op.MISH else softplus
+        v[i] = v[i] * tanh(softplus) if code == Activation.MISH else softplus
 
 
 @njit(error_model="numpy")
@@ -101,61 +101,61 @@ def _softmax(code, v):
     logarithm = np.float32(math.log(total))
     for i in range(len(v)):
         shifted = v[i] - largest
-        v[i] = shifted - logarithm if code == op.LOG_SOFTMAX else exp(shifted) / total
+        v[i] = shifted - logarithm if code == Activation.LOG_SOFTMAX else exp(shifted) / total
 
 
 _SIGNATURE = types.void(types.int64, types.float32, types.CPointer(types.float32), types.int64)
 
 
 def _compiled(sources):
-    """Make the C function, compiled by itself as that of `kernels_tile` is."""
+    """Make the C function, compiled by itself for the reason that `tile._compiled` gives."""
 
     @cfunc(_SIGNATURE, cache=True, error_model="numpy")
     def activate(code, slope, address, count):
         _ = sources
         v = carray(address, (count,))
-        if code == op.RELU:
+        if code == Activation.RELU:
             for i in range(count):
                 v[i] = _ZERO if v[i] < _ZERO else v[i]
-        elif code == op.LEAKY_RELU:
+        elif code == Activation.LEAKY_RELU:
             for i in range(count):
                 v[i] = slope * v[i] if v[i] < _ZERO else v[i]
-        elif code == op.RELU6:
+        elif code == Activation.RELU6:
             for i in range(count):
                 v[i] = _clipped(v[i], _SIX)
-        elif code == op.ELU:
+        elif code == Activation.ELU:
             for i in range(count):
                 v[i] = slope * (exp(v[i]) - _ONE) if v[i] < _ZERO else v[i]
-        elif code == op.SELU:
+        elif code == Activation.SELU:
             for i in range(count):
                 v[i] = _SELU_SLOPE * (exp(v[i]) - _ONE) if v[i] < _ZERO else _SELU_SCALE * v[i]
-        elif code == op.TANH:
+        elif code == Activation.TANH:
             for i in range(count):
                 v[i] = tanh(v[i])
-        elif code == op.GELU:
+        elif code == Activation.GELU:
             for i in range(count):
                 v[i] = _HALF * v[i] * (_ONE + erf(v[i] * _ROOT_HALF))
-        elif code == op.SILU:
+        elif code == Activation.SILU:
             for i in range(count):
                 v[i] = v[i] * sigmoid(v[i])
-        elif code == op.SOFTSIGN:
+        elif code == Activation.SOFTSIGN:
             for i in range(count):
                 v[i] = v[i] / (_ONE + abs(v[i]))
-        elif code == op.HARD_SILU:
+        elif code == Activation.HARD_SILU:
             for i in range(count):
                 v[i] = v[i] * _clipped(v[i] / _SIX + _HALF, _ONE)
-        elif code == op.SIGMOID:
+        elif code == Activation.SIGMOID:
             for i in range(count):
                 v[i] = sigmoid(v[i])
-        elif code == op.EXPONENTIAL:
+        elif code == Activation.EXPONENTIAL:
             for i in range(count):
                 v[i] = exp(v[i])
-        elif code == op.HARD_SIGMOID:
+        elif code == Activation.HARD_SIGMOID:
             for i in range(count):
                 v[i] = _clipped(v[i] / _SIX + _HALF, _ONE)
-        elif code == op.MISH or code == op.SOFTPLUS:
+        elif code == Activation.MISH or code == Activation.SOFTPLUS:
             _with_logarithm(code, v)
-        elif code == op.SOFTMAX or code == op.LOG_SOFTMAX:
+        elif code == Activation.SOFTMAX or code == Activation.LOG_SOFTMAX:
             _softmax(code, v)
 
     return activate

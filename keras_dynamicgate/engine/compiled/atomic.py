@@ -1,4 +1,4 @@
-"""What threads need to work together: atomic 64-bit integers in memory, and a way to wait."""
+"""Atomic 64-bit integers in memory, and a way to wait, for threads that work together."""
 
 import platform
 from typing import Any
@@ -16,7 +16,7 @@ _SIGNATURE = types.int64(types.int64, types.int64)
 
 @intrinsic
 def fetch_add(typing_context, address, value):
-    """Add to the integer at an address and give what it was before."""
+    """Add to the integer at an address and give its value before."""
 
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _INT.as_pointer())
@@ -27,7 +27,7 @@ def fetch_add(typing_context, address, value):
 
 @intrinsic
 def read(typing_context, address):
-    """Read the integer at an address, after all that was written before it."""
+    """Read the integer at an address, and see all that was written before it was."""
 
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _INT.as_pointer())
@@ -38,7 +38,7 @@ def read(typing_context, address):
 
 @intrinsic
 def write(typing_context, address, value):
-    """Write the integer at an address, after all that was written before it."""
+    """Write the integer at an address, once all earlier writes can be seen."""
 
     def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _INT.as_pointer())
@@ -48,7 +48,7 @@ def write(typing_context, address, value):
     return _SIGNATURE, codegen
 
 
-# Tell the processor that a thread waits, so that it leaves the core to others and saves power.
+# Instructions that tell a processor that a thread waits, so that it saves power.
 _X86_PAUSE, _ARM_HINT, _ARM_YIELD = "llvm.x86.sse2.pause", "llvm.aarch64.hint", ir.IntType(32)(1)
 _PAUSE = {
     "x86_64": (_X86_PAUSE, []),
@@ -60,7 +60,7 @@ _PAUSE = {
 
 @intrinsic
 def pause(typing_context):
-    """Wait for some nanoseconds, where the processor can; give 1, a turn of waiting."""
+    """Wait for some nanoseconds where the processor can; give 1, to count turns of waiting."""
 
     def codegen(context, builder, signature, arguments):
         if platform.machine() in _PAUSE:

@@ -3,31 +3,32 @@
 import os
 import queue
 import threading
+from collections.abc import Callable
 
 _jobs: queue.SimpleQueue = queue.SimpleQueue()
 _lock = threading.Lock()
 _started = 0
-# Counts the forks that led to this process: helpers of a process before are not in this one.
+# The number of forks that led to this process, since a fork does not copy helpers.
 generation = 0
 
 
-def ask(count, function):
-    """Ask for help: up to `count` threads each call `function()`, if they are free.
+def ask(count: int, function: Callable[[], None]) -> None:
+    """Let up to `count` threads call `function()`, as soon as they are free.
 
-    Nobody waits for them, and nobody is promised that they come.
+    The caller does not wait, and must do without them if they are busy.
 
     Args:
         count: Integer.
-        function: A function that releases the GIL and may be called too late.
+        function: A function that releases the GIL and does no harm if it is called too late.
     """
     if _started < count:
         _start(count)
-    # Where the helpers do not keep up, more calls for help would only pile up.
+    # No more requests than there are helpers: where these are busy, requests would pile up.
     for _ in range(count - _jobs.qsize()):
         _jobs.put(function)
 
 
-def _start(count):
+def _start(count: int) -> None:
     global _started
     with _lock:
         for _ in range(_started, count):
@@ -35,15 +36,15 @@ def _start(count):
         _started = max(_started, count)
 
 
-def _serve(jobs):
+def _serve(jobs: queue.SimpleQueue) -> None:
     while True:
         function = jobs.get()
         function()
-        del function  # else the workspace of the last call would stay alive
+        del function  # it holds the workspace of the last call
 
 
-def _forget():
-    """Begin anew in a forked process, where no threads are left."""
+def _forget() -> None:
+    """Start over in a forked process, which has no helpers."""
     global _jobs, _lock, _started, generation
     _jobs, _lock, _started = queue.SimpleQueue(), threading.Lock(), 0
     generation += 1

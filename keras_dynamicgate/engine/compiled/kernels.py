@@ -1,42 +1,43 @@
-"""The compiled kernels behind the same interface as the NumPy ones; needs Numba."""
+"""The compiled kernels, with the interface of the NumPy ones."""
 
 import numpy as np
 
+from keras_dynamicgate.engine import steps
 from keras_dynamicgate.engine.compiled import packing, run
 from keras_dynamicgate.engine.compiled.workspace import Workspace
 
 
 class CompiledKernels:
-    """Runs a plan with compiled kernels, from several threads at a time if asked.
+    """Runs a plan with compiled kernels, on several threads if asked.
 
     Args:
-        plan: The `steps.Plan` to run; its weights move into packed form.
+        plan: The `steps.Plan` to run; its steps lose their arrays, which are packed.
         threads: Integer, the threads of one call.
     """
 
-    def __init__(self, plan, threads):
+    def __init__(self, plan: steps.Plan, threads: int) -> None:
         self.program = packing.pack(plan)
         self.threads = threads
         # Idle workspaces. Taking and returning one is atomic, so calls need no lock.
         self._idle: list[Workspace] = []
         self._warm_up()
 
-    def _warm_up(self):
-        """Compile, or load what was compiled before."""
+    def _warm_up(self) -> None:
+        """Compile the kernels, or load them from the cache."""
         plan = self.program.plan
         inputs = np.zeros((plan.positions, plan.steps[0].features), "float32")
         self.run(inputs, np.zeros((1, plan.output_features), "float32"))
         self._idle[0].help()
 
-    def weight_bytes(self):
-        """Give the bytes that the weights take."""
+    def weight_bytes(self) -> int:
+        """Count the bytes of the weights."""
         return self.program.weights.nbytes + self.program.tables.nbytes
 
-    def workspace_bytes(self):
-        """Give the bytes that idle workspaces take."""
+    def workspace_bytes(self) -> int:
+        """Count the bytes of idle workspaces."""
         return sum(space.nbytes() for space in self._idle)
 
-    def run(self, inputs, outputs):
+    def run(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
         """Compute the outputs of a batch.
 
         Args:
@@ -52,8 +53,8 @@ class CompiledKernels:
         finally:
             self._idle.append(space)
 
-    def _take(self, samples):
-        """Take the workspace that was used last, or a new one where none is idle or it is small."""
+    def _take(self, samples: int) -> Workspace:
+        """Take the workspace that was used last; make one if none is idle or it is too small."""
         try:
             space = self._idle.pop()
         except IndexError:

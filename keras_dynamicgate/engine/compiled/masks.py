@@ -1,4 +1,4 @@
-"""Compiled steps that make masks and go by them.
+"""Compiled steps that make masks and apply them.
 
 A mask is, for each row, one flag for each gate; then the number of open gates of each row and the
 lists of them; then the number of rows that each gate is open for and the lists of those.
@@ -15,14 +15,14 @@ _ZERO = np.float32(0.0)
 
 @njit(error_model="numpy")
 def row_lists(mask, gates, capacity):
-    """Give the places of the numbers of open gates by row and of their lists."""
+    """Find where the numbers of open gates of each row begin, and where their lists do."""
     counts = mask + gates * capacity
     return counts, counts + capacity
 
 
 @njit(error_model="numpy")
 def gate_lists(mask, gates, capacity):
-    """Give the places of the numbers of open rows by gate and of their lists."""
+    """Find where the numbers of rows of each gate begin, and where their lists do."""
     counts = mask + 2 * gates * capacity + capacity
     return counts, counts + gates
 
@@ -41,7 +41,7 @@ def decide(step, weights, values, lists, first, last):
             total += logits[i] * _ZERO
             flags[i] = logits[i] / temperature > threshold and step[op.BY_THRESHOLD] > 0
         if total != total and _has_nan(logits):
-            # A row that is not a number opens, so that it comes out as the masked model gives it.
+            # A row with NaN opens all gates, so that its outputs are NaN as in the model.
             for i in range(gates):
                 flags[i] = 1
         elif step[op.TOP_K] > 0:
@@ -60,7 +60,7 @@ def _has_nan(logits):
 def _open_largest(logits, count, flags):
     """Open the `count` largest; the lower index wins a tie.
 
-    The smallest logit to be opened is found first, without sorting or copying.
+    The smallest logit to open is found first, without sorting or copying.
     """
     lowest = _kth_largest(logits, count)
     left = count

@@ -1,7 +1,7 @@
-"""What the compiled kernels hand to each other, by name, and arrays from addresses.
+"""What the compiled kernels pass to each other, by name, and arrays from addresses.
 
 Every array that a compiled function takes makes each call of it slower, by a tenth of a
-microsecond. So a workspace writes down once where its arrays lie, and that is handed over.
+microsecond. So a workspace writes down once where its arrays lie, and passes that alone.
 """
 
 from collections import namedtuple
@@ -19,15 +19,23 @@ intrinsic: Any = extending.intrinsic
 # scratch of the worker itself.
 Memory = namedtuple("Memory", "weights tables inputs outputs values lists scratch")
 
-# A part of a step: the first row of the input or output that it starts from, its rows, the rows
-# that there is room for, and which of how many tickets it is.
+# A part of a step: its first row in the input or output, its rows, the rows that there is room
+# for, and which of how many tickets it is.
 Part = namedtuple("Part", "first_row rows capacity ticket tickets")
 
 # In `places`: the address of each array and the number of its values.
 _OPS, _WEIGHTS, _TABLES, _VALUES, _LISTS, _SCRATCH, _CONTROL, _WORKERS = range(0, 16, 2)
 
 
-def places_of(ops, weights, tables, values, lists, scratch, control):
+def places_of(
+    ops: np.ndarray,
+    weights: np.ndarray,
+    tables: np.ndarray,
+    values: np.ndarray,
+    lists: np.ndarray,
+    scratch: np.ndarray,
+    control: np.ndarray,
+) -> np.ndarray:
     """Write down where the arrays of a workspace lie.
 
     Args:
@@ -37,7 +45,7 @@ def places_of(ops, weights, tables, values, lists, scratch, control):
         scratch: Int64 array of shape `(workers, ...)`.
 
     Returns:
-        An int64 array, good for as long as all of these exist.
+        An int64 array, valid as long as all of these exist.
     """
     arrays = (ops, weights, tables, values, lists, scratch, control)
     pairs = [number for array in arrays for number in (array.ctypes.data, array.size)]

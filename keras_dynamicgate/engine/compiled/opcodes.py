@@ -1,7 +1,9 @@
-"""How a packed program is written: one row of integers for each step.
+"""The format of a packed program: one row of integers for each step.
 
 Plain integers, because compiled kernels take them as constants.
 """
+
+import enum
 
 # What a step does.
 LOAD, PRODUCT, DECIDE, MULTIPLY, CLOSE_BLOCKS, AFFINE, NORMALIZE, ACTIVATE, REARRANGE, STORE = (
@@ -30,55 +32,42 @@ TABLE, POSITIONS = 21, 22
 # A buffer is named by its index until the program is bound to a workspace.
 FIELDS = 24
 
-(
-    LINEAR,
-    RELU,
-    LEAKY_RELU,
-    RELU6,
-    ELU,
-    SELU,
-    TANH,
-    GELU,
-    SILU,
-    SOFTSIGN,
-    MISH,
-    HARD_SILU,
-    SIGMOID,
-    SOFTPLUS,
-    EXPONENTIAL,
-    HARD_SIGMOID,
-    SOFTMAX,
-    LOG_SOFTMAX,
-) = range(18)
 
-ACTIVATION_NAMES = (
-    "linear",
-    "relu",
-    "leaky_relu",
-    "relu6",
-    "elu",
-    "selu",
-    "tanh",
-    "gelu",
-    "silu",
-    "softsign",
-    "mish",
-    "hard_silu",
-    "sigmoid",
-    "softplus",
-    "exponential",
-    "hard_sigmoid",
-    "softmax",
-    "log_softmax",
-)
+class Activation(enum.IntEnum):
+    """Number the activation functions: their names in Keras, in capitals."""
+
+    # Kernels count on the first two.
+    (
+        LINEAR,
+        RELU,
+        LEAKY_RELU,
+        RELU6,
+        ELU,
+        SELU,
+        TANH,
+        GELU,
+        SILU,
+        SOFTSIGN,
+        MISH,
+        HARD_SILU,
+        SIGMOID,
+        SOFTPLUS,
+        EXPONENTIAL,
+        HARD_SIGMOID,
+        SOFTMAX,
+        LOG_SOFTMAX,
+    ) = range(18)
+
+
+ACTIVATION_NAMES = tuple(each.name.lower() for each in Activation)
 
 # Which of the two ways to run a product.
 BY_SAMPLE, BY_BLOCK = 0, 1
 _FEW_ROWS, _SMALL_IN_BLOCK, _SMALL_OUT_BLOCK = 8, 32, 8
 
 
-def product_mode(rows, in_block, out_block):
-    """Choose how to run a product, as was found fastest by measuring.
+def product_mode(rows: int, in_block: int, out_block: int) -> int:
+    """Choose how to run a product, by what was measured to be fastest.
 
     A block is read once for all its rows, which pays unless there are few rows or the products of
     single blocks are so small that starting them takes longer than computing them.

@@ -6,6 +6,7 @@ open block is one contiguous read and one row of a panel is one vector.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from keras_dynamicgate.engine.compiled.tile import PANELS
 ALIGNMENT = 16  # floats: one cache line
 
 
-def aligned(size, dtype="float32"):
+def aligned(size: int, dtype: str = "float32") -> np.ndarray:
     """Make an array of zeros that begins at a cache line."""
     itemsize = np.dtype(dtype).itemsize
     raw = np.zeros(size * itemsize + 64, "uint8")
@@ -24,7 +25,7 @@ def aligned(size, dtype="float32"):
     return raw[start : start + size * itemsize].view(dtype)
 
 
-def padded(size, multiple):
+def padded(size: int, multiple: int) -> int:
     """Round up to a multiple."""
     return -(-size // multiple) * multiple
 
@@ -48,8 +49,8 @@ class Program:
     largest_work: int
 
 
-def pack(plan):
-    """Pack a plan; its own arrays are let go, layer by layer.
+def pack(plan: steps.Plan) -> Program:
+    """Pack a plan and free its own arrays step by step, so that no second copy of all is made.
 
     Args:
         plan: A `steps.Plan`, whose steps lose their arrays.
@@ -66,8 +67,8 @@ def pack(plan):
     return Program(ops, packer.weights, tables, plan, int(ops[:, op.WORK].max()))
 
 
-def _float_count(step):
-    """Count the floats that a step takes among the weights, at least."""
+def _float_count(step: steps.Step) -> int:
+    """Count the floats to set aside for the weights of a step."""
     if isinstance(step, steps.Product):
         panels, width = panel_shape(step)
         return step.kernel.shape[0] * panels * width + panels * width + ALIGNMENT
@@ -75,8 +76,8 @@ def _float_count(step):
     return sum(padded(array.size, ALIGNMENT) for array in arrays) + ALIGNMENT
 
 
-def panel_shape(step):
-    """Give the number of panels of a product and the columns of one."""
+def panel_shape(step: steps.Product) -> tuple[int, int]:
+    """Choose the number of panels of a product and the columns of one."""
     if step.out_mask is None:
         return padded(step.kernel.shape[1], 16) // 16, 16
     width = 16 if step.out_mask.block % 16 == 0 else 8
@@ -94,18 +95,18 @@ class _Packer:
 
     def pack(self, row, step):
         """Write one step into its row."""
-        row[op.CODE] = _CODES[type(step)]
+        row[op.CODE], write = _PACKED[type(step)]
         where = getattr(step, "target", getattr(step, "source", 0))
         row[op.PER_POSITION] = self.plan.buffers[where].per_position
         row[op.SOURCE] = getattr(step, "source", -1)
         row[op.TARGET] = getattr(step, "target", -1)
         row[op.WIDTH] = self.plan.buffers[where].width
         row[op.WORK] = 4 * row[op.WIDTH]
-        row[op.ACTIVATION] = op.LINEAR
-        getattr(self, "_" + type(step).__name__.lower())(row, step)
+        row[op.ACTIVATION] = op.Activation.LINEAR
+        write(self, row, step)
 
     def take(self, count):
-        """Set floats aside and give their offset and a view of them."""
+        """Set weights aside and give their offset and a view of them."""
         offset = self.used
         self.used += padded(count, ALIGNMENT)
         return offset, self.weights[offset : offset + count]
@@ -124,7 +125,7 @@ class _Packer:
         return offset
 
     def activation(self, row, step):
-        row[op.ACTIVATION] = op.ACTIVATION_NAMES.index(step.activation)
+        row[op.ACTIVATION] = op.Activation[step.activation.upper()]
         row[op.PARAMETERS] = self.keep([step.slope])
 
     def in_mask(self, row, mask):
@@ -135,13 +136,13 @@ class _Packer:
         if mask is not None:
             row[op.OUT_MASK : op.OUT_BLOCK + 1] = mask.index, mask.gates, mask.block
 
-    def _load(self, row, step):
+    def load(self, row, step):
         row[op.SOURCE_STRIDE] = step.features
         row[op.WIDTH] = step.features if step.take is None else len(step.take)
         if step.take is not None:
             row[op.TABLE] = self.table(step.take)
 
-    def _product(self, row, step):
+    def product(self, row, step):
         depth, features = step.kernel.shape
         panels, width = panel_shape(step)
         row[op.IN_GATES], row[op.IN_BLOCK] = 1, depth
@@ -162,51 +163,51 @@ class _Packer:
         step.kernel = step.bias = np.zeros(0, "float32")
         self.activation(row, step)
 
-    def _decide(self, row, step):
+    def decide(self, row, step):
         self.out_mask(row, step.mask)
         row[op.WIDTH] = step.mask.gates
         row[op.TOP_K] = step.top_k or step.fewest
         row[op.BY_THRESHOLD] = not step.top_k
         row[op.PARAMETERS] = self.keep([step.temperature, step.logit_threshold])
 
-    def _multiply(self, row, step):
+    def multiply(self, row, step):
         self.out_mask(row, step.mask)
         row[op.WIDTH] = step.width
 
-    def _closeblocks(self, row, step):
+    def close_blocks(self, row, step):
         self.out_mask(row, step.mask)
 
-    def _affine(self, row, step):
+    def affine(self, row, step):
         row[op.PARAMETERS] = self.keep(step.scale, step.shift)
         row[op.WIDTH] = len(step.scale)
 
-    def _normalize(self, row, step):
+    def normalize(self, row, step):
         row[op.PARAMETERS] = self.keep([step.epsilon, step.centred], step.scale, step.shift)
         row[op.WIDTH] = len(step.scale)
 
-    def _activate(self, row, step):
+    def activate(self, row, step):
         row[op.WIDTH] = step.width
         row[op.WORK] = 16 * step.width
         self.activation(row, step)
 
-    def _rearrange(self, row, step):
+    def rearrange(self, row, step):
         row[op.TABLE] = self.table(step.columns)
         row[op.WIDTH] = len(step.columns)
         row[op.POSITIONS] = step.positions
 
-    def _store(self, row, step):
+    def store(self, row, step):
         row[op.TABLE] = self.table(step.columns)
         row[op.WIDTH] = len(step.columns)
 
 
-def _panel_group(row):
-    """Give how many panels lie side by side: as many as a tile takes and a block has."""
+def _panel_group(row: np.ndarray) -> int:
+    """Choose how many panels lie side by side: as many as fit into a tile and divide a block."""
     panels = row[op.OUT_BLOCK] // row[op.PANEL_WIDTH]
     return next(count for count in (4, 2, 1) if count <= PANELS and panels % count == 0)
 
 
-def _columns(row, features):
-    """Walk over the panels of a product: `(panel, first feature, end)`."""
+def _columns(row: np.ndarray, features: int) -> Iterator[tuple[int, int, int]]:
+    """Go through the panels of a product: `(panel, first feature, end)`."""
     width, gates, block = row[op.PANEL_WIDTH], row[op.OUT_GATES], row[op.OUT_BLOCK]
     size = features // gates
     for gate in range(gates):
@@ -216,15 +217,16 @@ def _columns(row, features):
             yield panel, first, min(first + width, (gate + 1) * size)
 
 
-_CODES = {
-    steps.Load: op.LOAD,
-    steps.Product: op.PRODUCT,
-    steps.Decide: op.DECIDE,
-    steps.Multiply: op.MULTIPLY,
-    steps.CloseBlocks: op.CLOSE_BLOCKS,
-    steps.Affine: op.AFFINE,
-    steps.Normalize: op.NORMALIZE,
-    steps.Activate: op.ACTIVATE,
-    steps.Rearrange: op.REARRANGE,
-    steps.Store: op.STORE,
+# For each type of step, its code and what writes the rest of its row.
+_PACKED = {
+    steps.Load: (op.LOAD, _Packer.load),
+    steps.Product: (op.PRODUCT, _Packer.product),
+    steps.Decide: (op.DECIDE, _Packer.decide),
+    steps.Multiply: (op.MULTIPLY, _Packer.multiply),
+    steps.CloseBlocks: (op.CLOSE_BLOCKS, _Packer.close_blocks),
+    steps.Affine: (op.AFFINE, _Packer.affine),
+    steps.Normalize: (op.NORMALIZE, _Packer.normalize),
+    steps.Activate: (op.ACTIVATE, _Packer.activate),
+    steps.Rearrange: (op.REARRANGE, _Packer.rearrange),
+    steps.Store: (op.STORE, _Packer.store),
 }

@@ -59,7 +59,7 @@ def run_tile(step, memory, rows, panels, segments, whole):
     if whole:
         start, start_rows = floats + 4 * step[op.BIAS], at + 8 * NO_ROW
     code, width = step[op.ACTIVATION], step[op.PANEL_WIDTH]
-    floor = _FLOOR_ZERO if whole and code == op.RELU else _NO_FLOOR
+    floor = _FLOOR_ZERO if whole and code == op.Activation.RELU else _NO_FLOOR
     inputs, weights = at + 8 * SEGMENT, at + 8 * (SEGMENT + segments)
     # fmt: off
     tile(
@@ -69,7 +69,7 @@ def run_tile(step, memory, rows, panels, segments, whole):
         at + 8 * COLUMN, floor,
     )
     # fmt: on
-    if whole and code > op.RELU:
+    if whole and code > op.Activation.RELU:
         slope = memory.weights[step[op.PARAMETERS]]
         for i in range(max(1, rows)):
             for j in range(panels):
@@ -119,7 +119,7 @@ def finish(step, memory, entries, first, last, panel, count):
     """Apply the activation to some columns of some rows of the output."""
     code, width = step[op.ACTIVATION], step[op.PANEL_WIDTH]
     slope = memory.weights[step[op.PARAMETERS]]
-    if code == op.LINEAR:
+    if code == op.Activation.LINEAR:
         return
     for n in range(first, last):
         row = n if entries < 0 else memory.lists[entries + n]

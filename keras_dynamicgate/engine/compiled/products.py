@@ -44,7 +44,7 @@ def product_by_sample(step, memory, part):
 
 @njit(error_model="numpy")
 def _open_segments(step, memory, row, capacity):
-    """Write down the segments of the open input blocks of a row; give their number."""
+    """Write down the segments of the open input blocks of a row and count them."""
     if step[op.IN_MASK] < 0:
         tiles.set_segment(step, memory, 0, 1, 0)
         return 1

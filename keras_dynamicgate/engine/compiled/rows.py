@@ -13,14 +13,14 @@ _ZERO = np.float32(0.0)
 _NAN = np.float32(np.nan)
 _EXPONENT = np.uint32(0x7F800000)
 
-# Rows are cut out before the loops over their columns, and columns that are surely there are read
-# as unsigned: indices that might be negative keep a loop from being vectorized.
+# Rows are sliced before the loops over their columns, and columns that cannot be -1 are read as
+# unsigned: indices that might be negative keep a loop from being vectorized.
 
 
 @njit
 def _is_finite(values):
-    """Whether no value is infinite or NaN: these have all bits of the exponent."""
-    # Bits, because sums of floats may not be reordered and so run one after the other.
+    """Tell whether no value is infinite or NaN: only these have all bits of the exponent set."""
+    # Bits, because a sum of floats must keep its order and so is not vectorized.
     found = np.uint32(0)
     for bits in values.view(np.uint32):
         found |= np.uint32((bits & _EXPONENT) == _EXPONENT)
@@ -100,16 +100,18 @@ def normalize(step, weights, values, first, last):
     for row in range(first, last):
         at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
         v = values[at : at + width]
-        mean = 0.0
+        total = 0.0
         if centred:
             for i in range(width):
-                mean += v[i]
-            mean /= width
-        variance = 0.0
+                total += v[i]
+        mean = total / width
+        squares = 0.0
         for i in range(width):
-            variance += (v[i] - mean) ** 2
-        inverse = np.float32(1.0 / math.sqrt(variance / width + weights[parameters]))
-        centre = np.float32(mean)
+            squares += (v[i] - mean) ** 2
+        # What is too large for a float32 overflows, as in the model.
+        variance = np.float32(squares) / width
+        inverse = np.float32(1.0 / math.sqrt(variance + weights[parameters]))
+        centre = np.float32(np.float32(total) / width)
         for i in range(width):
             v[i] = (v[i] - centre) * inverse * scale[i] + shift[i]
 

@@ -1,14 +1,12 @@
 """Running a packed program: every step, by one thread or by several that share it.
 
-A step is cut into tickets. The thread that was called publishes one step after the other; helpers
-that happen to be awake take tickets, too. The caller never waits for a helper to wake up, only for
-tickets that are being worked on: on a busy machine it simply does most of them itself. After a
-call, helpers wait a moment for the next one, since a call of a small network is over before a
-thread that sleeps has woken up.
+A step is cut into tickets. The calling thread announces one step after the other and takes its
+tickets; helpers that are awake take some, too. The caller never waits for a helper to wake up, only
+for tickets that a helper has taken: on a busy machine it does most of them itself, where the loops
+of `numba.prange` wait for every thread (`benchmarks/engine_threads.py`). After a call, helpers wait
+a moment for the next one, since a small network has run before a sleeping thread wakes up.
 
-All that is shared lies in `control`: the current step and its next ticket, in one integer so that
-both are read at once, the tickets done, which call this is and which one helpers may join, how many
-of them there are, are inside a call and have been inside this one, and what it works on.
+All that the threads share lies in `control`; the names of its places say what.
 """
 
 import numpy as np
@@ -20,13 +18,15 @@ from keras_dynamicgate.engine.compiled.memory import Part, control_at, memory_at
 from keras_dynamicgate.engine.compiled.sources import digest
 from keras_dynamicgate.engine.compiled.step import after_step, run_step
 
-# A step with less work than this, in multiply-accumulates, is done before a helper has come.
+# A step with less work than this, in multiply-accumulates, is done before a helper joins.
 WORTH_SHARING = 1 << 18
 TICKETS_PER_WORKER = 4
-# Places in `control`. Each of the first three has a cache line of its own; then a line that helpers
-# write: how many are inside a call, have been inside this one and are there at all; then a line
-# that only the caller writes: the number of its call, what never changes (the workers, the rows of
-# a sample, the samples that run at once), its samples and the addresses of its input and output.
+# Places in `control`. Each of the first three has a cache line of its own: the current step and its
+# next ticket, in one integer so that both are read at once; the tickets done; the call that helpers
+# may join. Helpers write the next line: how many are inside a call, have entered this one and are
+# there at all. Only the caller writes the last: the number of its call; the workers, the positions
+# of a sample and the samples that run at once, which never change; its samples; the addresses of
+# its input and output.
 NEXT, DONE, OPEN = 0, 8, 16
 INSIDE, ENTERED, HELPERS = 24, 25, 26
 CALL, WORKERS, POSITIONS, PIECE, SAMPLES, INPUTS, OUTPUTS = range(32, 39)
@@ -34,14 +34,14 @@ CONTROL_SIZE = 40
 _STEP_BITS, _TICKET_MASK = 32, 0xFFFFFFFF
 _CLOSED = -(1 << 62)
 _NOT_YET = (1 << 31) - 1  # step 0 without tickets
-# Turns of waiting, of 10 to 50 nanoseconds, after which a helper leaves a call that has nothing for
-# it, and after which it goes back to sleep where no call comes.
+# Turns of waiting, of 10 to 50 nanoseconds, after which a helper leaves a call without tickets for
+# it, and after which it sleeps where no call follows.
 _PATIENCE_INSIDE, _PATIENCE_BETWEEN = 1 << 17, 1 << 13
 
 
 @njit(error_model="numpy")
 def _place(ops, number, control):
-    """Give the step of a number and all of it as one part."""
+    """Find the step of a number; give it with a part that is all of it."""
     positions, piece = control[POSITIONS], control[PIECE]
     step, begin = ops[number % len(ops)], number // len(ops) * piece
     factor = positions if step[op.PER_POSITION] else 1
@@ -51,7 +51,7 @@ def _place(ops, number, control):
 
 @njit(error_model="numpy")
 def _tickets(step, rows, workers):
-    """Give the number of tickets of a step; 1 if sharing it is not worth while."""
+    """Choose the number of tickets of a step: 1 if sharing it does not pay."""
     if workers == 1 or rows * step[op.WORK] < WORTH_SHARING:
         return 1
     return workers * TICKETS_PER_WORKER
@@ -59,12 +59,12 @@ def _tickets(step, rows, workers):
 
 @njit(error_model="numpy")
 def _work(number, ops, memory, control):
-    """Take tickets of a step until there are none; give the number of the step that is next."""
+    """Take tickets of a step until there are none; give the number of the current step."""
     at = control.ctypes.data
     step, whole = _place(ops, number, control)
     tickets = _tickets(step, whole.rows, control[WORKERS])
     while True:
-        # Looked at first: a helper that waits must not draw tickets without end.
+        # Read first: a helper that waits must not count the tickets up without end.
         current = read(at + 8 * NEXT)
         if current >> _STEP_BITS != number or current & _TICKET_MASK >= tickets:
             return current >> _STEP_BITS
@@ -107,10 +107,10 @@ def _join(call, places):
 
 @njit(error_model="numpy")
 def _open_call(control):
-    """Begin a call that is shared; give its number, or 0 if a helper is left in the last one."""
+    """Begin a shared call; give its number, or 0 if a helper is still in the call before."""
     at = control.ctypes.data
-    # In this order, and the other way round in `_join`: either a late helper sees the new number
-    # and leaves, or it is seen here.
+    # `_join` does the same in the opposite order: either a late helper sees the new number and
+    # leaves, or this sees the helper.
     call = fetch_add(at + 8 * CALL, 1) + 1
     if read(at + 8 * INSIDE) > 0:
         return 0
@@ -120,14 +120,14 @@ def _open_call(control):
 
 
 def _compiled(sources):
-    """Make the compiled functions; what cached functions close over is part of their key."""
+    """Make the compiled functions; Numba's cache compares what they close over: the sources."""
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def run(places, inputs, outputs, samples, shared):
         """Run a program.
 
         Args:
-            places: Where the arrays of the workspace lie, of `kernels_memory.places_of`.
+            places: Where the arrays of the workspace lie; see `memory.places_of`.
             inputs, outputs: Float32 arrays of shape `(rows, features)`.
             samples: Integer.
             shared: Whether helpers may take part.
@@ -158,7 +158,7 @@ def _compiled(sources):
 
     @njit(nogil=True, cache=True, error_model="numpy")
     def help_run(places):
-        """Help with the call that goes on and with those that follow soon; see `run`."""
+        """Help with the current call and with those that follow soon; see `run`."""
         _ = sources
         at, last, waited = control_at(places).ctypes.data, 0, 0
         fetch_add(at + 8 * HELPERS, 1)

@@ -1,4 +1,4 @@
-"""What compiled kernels are looked up by in Numba's cache."""
+"""The key of the compiled kernels in Numba's cache."""
 
 import functools
 import hashlib
@@ -6,13 +6,11 @@ from pathlib import Path
 
 
 @functools.cache
-def digest():
-    """Identify the source of all kernels.
+def digest() -> str:
+    """Identify the sources of all kernels.
 
-    Numba's cache looks at the file of the function that is cached, not at the files of those that
-    it calls. A cached function that closes over this string is compiled anew when any of them
-    changes.
+    Numba's cache compares the file of the cached function, but not the files of the functions that
+    it calls. A cached function that closes over this string is compiled again when any changes.
     """
-    folder = Path(__file__).parent
-    files = sorted([*folder.glob("kernels*.py"), folder / "opcodes.py", folder / "tile_code.py"])
+    files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

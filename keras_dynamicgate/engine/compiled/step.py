@@ -1,4 +1,4 @@
-"""Compiled steps: which function does what a row of a program says."""
+"""Call the compiled function of each step of a program."""
 
 from numba import njit
 
@@ -11,7 +11,7 @@ _product_mode = njit(op.product_mode)
 
 @njit(error_model="numpy")
 def run_step(step, memory, part):
-    """Do one part of a step; see `steps` for what each does."""
+    """Run one part of a step; see `steps` for what each does."""
     code, weights, values, lists = step[op.CODE], memory.weights, memory.values, memory.lists
     if code == op.PRODUCT:
         _product(step, memory, part)

@@ -24,11 +24,11 @@ _FEATURES = llvm.get_host_cpu_features()
 # Sums, panels and the current input value must fit into the vector registers: 32 of 16 floats with
 # AVX-512, the equivalent of 8 with AVX2 and NEON.
 PANELS = 4 if _FEATURES.get("avx512f") else 1
-# Floats of a vector register, and registers of sums that keep the multipliers of a core busy.
+# Floats of a vector register, and how many registers of sums keep the multipliers of a core busy.
 _REGISTER = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4
 _SUMS_AT_ONCE = 8
-# In the place of a number of rows: one row by itself, whose sums are kept in parts. Rows of a batch
-# are not, since a sum would then depend on which other rows share its tile, and so on threads.
+# Instead of a number of rows: one row by itself, whose sums are split into parts. Those of a batch
+# are not, or a sum would depend on which rows share its tile, and so on the threads.
 SINGLE_ROW = 0
 SINGLE_ROW_PANELS = 4
 
@@ -77,8 +77,8 @@ _SIGNATURE = types.void(*[types.int64] * (3 + ARGUMENTS), types.float32)
 def _compiled(sources):
     """Make the C function.
 
-    It is compiled by itself and called by address: inlined into its callers, it would be compiled
-    anew in each of them, which takes most of a minute.
+    It is compiled by itself and called by address: inlined, it would be compiled again in each of
+    its callers, which takes most of a minute.
     """
 
     # fmt: off
@@ -100,7 +100,7 @@ def _compiled(sources):
     return tile
 
 
-# The function must stay referenced, or its code is freed.
+# Without a reference, the code of the function would be freed.
 _tile = _compiled(digest())
 TILE_ADDRESS = _tile.address
 
@@ -135,7 +135,7 @@ def tile(typing_context, address, width, rows, panels, inputs, input_rows, input
 # fmt: on
 
 
-def call_by_address(signature):
+def call_by_address(signature: Any) -> tuple[Any, Any]:
     """Make an intrinsic call a C function whose address is the first argument."""
 
     def codegen(context, builder, _, arguments):

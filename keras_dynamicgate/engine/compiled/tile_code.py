@@ -1,7 +1,7 @@
 """The code of a tile in LLVM's terms: the innermost product of the engine.
 
-Compilers do not find this arrangement of registers in a plain loop, so it is written down; LLVM
-maps the vectors to what the processor has.
+Compilers do not find this arrangement of registers for a plain loop, so it is written out. LLVM
+translates the vectors to those of the processor.
 """
 
 from llvmlite import ir
@@ -15,10 +15,12 @@ class TileCode:
     """Writes the function that multiplies `rows` rows with `panels` panels of `width` columns.
 
     Each sum may be kept in several `parts`, a power of two, that take turns along the depth and are
-    added at the end: where there are few sums, this hides that each waits for its last product.
+    added at the end: where there are few sums, each would otherwise wait for its last product.
     """
 
-    def __init__(self, module, name, rows, panels, width, parts):
+    def __init__(
+        self, module: ir.Module, name: str, rows: int, panels: int, width: int, parts: int
+    ) -> None:
         self.rows, self.panels, self.width, self.parts = rows, panels, width, parts
         self.vector = ir.VectorType(FLOAT, width)
         signature = ir.FunctionType(ir.VoidType(), [INT] * ARGUMENTS + [FLOAT])
@@ -29,7 +31,7 @@ class TileCode:
         self.fma = cgutils.get_or_insert_function(module, fma, f"llvm.fma.v{width}f32")
         self.write()
 
-    def write(self):
+    def write(self) -> None:
         """Emit: load the sums, loop over segments and their rows of the panels, store the sums."""
         (
             inputs,
@@ -73,7 +75,9 @@ class TileCode:
         )
         b.ret_void()
 
-    def start(self, start, start_rows, column):
+    def start(
+        self, start: ir.Value, start_rows: ir.Value, column: list[ir.Value]
+    ) -> list[list[ir.Value]]:
         """Make the parts of the sums: the first begins as given, the others at zero."""
         given = []
         for i in range(self.rows):
@@ -83,7 +87,14 @@ class TileCode:
         parts = [given] + [[zero] * len(given)] * (self.parts - 1)
         return [[self.variable(value) for value in part] for part in parts]
 
-    def multiply(self, sums, values, weights, k, stride):
+    def multiply(
+        self,
+        sums: list[ir.Value],
+        values: list[ir.Value],
+        weights: list[ir.Value],
+        k: ir.Value,
+        stride: ir.Value,
+    ) -> None:
         """Add the products of input feature `k` to the sums."""
         at = self.b.mul(k, stride)
         panel = [self.b.load(self.vector_at(base, at), align=4) for base in weights]
@@ -94,7 +105,13 @@ class TileCode:
                 added = self.b.call(self.fma, [value, panel[j], self.b.load(total)])
                 self.b.store(added, total)
 
-    def store(self, sums, floor, output_at, column):
+    def store(
+        self,
+        sums: list[list[ir.Value]],
+        floor: ir.Value,
+        output_at: list[ir.Value],
+        column: list[ir.Value],
+    ) -> None:
         """Write the sums, none below the floor."""
         floor = self.broadcast(floor)
         for n, parts in enumerate(zip(*sums, strict=True)):
@@ -104,34 +121,41 @@ class TileCode:
             address = self.offset(output_at[n // self.panels], column[n % self.panels])
             self.b.store(value, self.address(address), align=4)
 
-    def added(self, values):
+    def added(self, values: list[ir.Value]) -> ir.Value:
+        """Add values in pairs."""
         while len(values) > 1:
             values = [self.b.fadd(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
         return values[0]
 
-    def variable(self, value):
+    def variable(self, value: ir.Value) -> ir.Value:
         """Make a variable; LLVM keeps it in a register."""
         place = cgutils.alloca_once(self.b, value.type)
         self.b.store(value, place)
         return place
 
-    def pointer(self, address, kind):
+    def pointer(self, address: ir.Value, kind: ir.Type) -> ir.Value:
+        """Turn an address into a pointer."""
         return self.b.inttoptr(address, kind.as_pointer())
 
-    def address(self, address):
+    def address(self, address: ir.Value) -> ir.Value:
+        """Turn an address into a pointer to a vector."""
         return self.pointer(address, self.vector)
 
-    def vector_at(self, base, floats):
+    def vector_at(self, base: ir.Value, floats: ir.Value) -> ir.Value:
+        """Point to the vector so many floats after a base."""
         return self.b.bitcast(self.b.gep(base, [floats]), self.vector.as_pointer())
 
-    def integer(self, base, index):
+    def integer(self, base: ir.Value, index: ir.Value | int) -> ir.Value:
+        """Load an integer of an array."""
         index = INT(index) if isinstance(index, int) else index
         return self.b.load(self.b.gep(self.pointer(base, INT), [index]))
 
-    def offset(self, base, floats):
+    def offset(self, base: ir.Value, floats: ir.Value) -> ir.Value:
+        """Compute the address so many floats after a base."""
         return self.b.add(base, self.b.shl(floats, INT(2)))
 
-    def broadcast(self, value):
+    def broadcast(self, value: ir.Value) -> ir.Value:
+        """Fill a vector with one value."""
         undefined = ir.Constant(self.vector, ir.Undefined)
         first = self.b.insert_element(undefined, value, ir.IntType(32)(0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [0] * self.width)

@@ -6,7 +6,7 @@ from keras_dynamicgate.engine.compiled import helper_threads, panels, run
 from keras_dynamicgate.engine.compiled import opcodes as op
 from keras_dynamicgate.engine.compiled.activations import ACTIVATE_ADDRESS
 from keras_dynamicgate.engine.compiled.memory import places_of
-from keras_dynamicgate.engine.compiled.packing import aligned, padded
+from keras_dynamicgate.engine.compiled.packing import Program, aligned, padded
 from keras_dynamicgate.engine.compiled.tile import TILE_ADDRESS
 
 # Rows that run at once. More would only take more memory: a block already serves many rows.
@@ -22,7 +22,7 @@ class Workspace:
         threads: Integer, the number of workers.
     """
 
-    def __init__(self, program, samples, threads):
+    def __init__(self, program: Program, samples: int, threads: int) -> None:
         self._program = program  # kernels know its arrays by their addresses only
         positions = program.plan.positions
         self._most = max(1, CHUNK_ROWS // positions)
@@ -45,7 +45,7 @@ class Workspace:
             self._ops, program.weights, program.tables, values, lists, scratch, self._control
         )
 
-    def run(self, inputs, outputs, samples, shared):
+    def run(self, inputs: np.ndarray, outputs: np.ndarray, samples: int, shared: bool) -> None:
         """Run the program.
 
         Args:
@@ -59,12 +59,12 @@ class Workspace:
                 helper_threads.ask(missing, self.help)
         run.run(self._places, inputs, outputs, samples, shared)
 
-    def help(self):
-        """Help with the call of another thread and with those that follow soon."""
+    def help(self) -> None:
+        """Help with the current call of another thread and with those that follow soon."""
         run.help_run(self._places)
 
-    def _place_buffers(self, program):
-        """Give every buffer its place in the steps; make the float32 array that holds all."""
+    def _place_buffers(self, program: Program) -> np.ndarray:
+        """Write the place of every buffer into the steps; make the float32 array that holds all."""
         strides = [_stride(buffer.width) for buffer in program.plan.buffers]
         rows = [self._rows(buffer.per_position) for buffer in program.plan.buffers]
         sizes = [row * stride for row, stride in zip(rows, strides, strict=True)]
@@ -76,11 +76,11 @@ class Workspace:
             self._ops[used, stride] = np.asarray(strides, "int64")[index]
         return aligned(total)
 
-    def _rows(self, per_position):
+    def _rows(self, per_position: bool) -> int:
         return self._samples * (self._positions if per_position else 1)
 
-    def _place_masks(self, program):
-        """Give every mask its flags, counts and lists, in this order; make the array of all."""
+    def _place_masks(self, program: Program) -> np.ndarray:
+        """Write the place of every mask into the steps; make the array that holds all."""
         most = self._samples * self._positions
         offsets, total = [], 0
         for mask in program.plan.masks:
@@ -91,38 +91,38 @@ class Workspace:
             self._ops[used, side] = np.asarray(offsets, "int64")[program.ops[used, side]]
         return np.zeros(max(1, total), "int32")
 
-    def _scratch_size(self, program):
+    def _scratch_size(self, program: Program) -> int:
         gates = max((mask.gates for mask in program.plan.masks), default=0)
         return padded(panels.SEGMENT + 2 * max(1, gates), 8)
 
-    def fits(self, samples):
-        """Whether calls with so many samples run in it, in pieces if they must.
+    def fits(self, samples: int) -> bool:
+        """Tell whether calls with so many samples run in it, in pieces if they must.
 
-        None do in a forked process, where it may wait for helpers that are not there.
+        None do in a forked process, where it might wait for helpers that do not exist.
         """
         if self._generation != helper_threads.generation:
             return False
         return samples <= self._samples or self._samples == self._most
 
-    def nbytes(self):
-        """Give the bytes that the workspace takes."""
+    def nbytes(self) -> int:
+        """Count the bytes of the workspace."""
         arrays = (self._ops, self._values, self._lists, self._scratch, self._control)
         return sum(array.nbytes for array in arrays)
 
 
-def mask_size(gates, rows):
-    """Count the integers of a mask: flags and both kinds of lists; see `kernels_masks`."""
+def mask_size(gates: int, rows: int) -> int:
+    """Count the integers of a mask: flags and both kinds of lists; see `masks`."""
     return 3 * gates * rows + gates + rows
 
 
-def _stride(width):
-    """Give the floats from one row to the next: never a power of two, where caches collide."""
+def _stride(width: int) -> int:
+    """Choose the floats from one row to the next: no power of two, so that caches work."""
     stride = padded(width, 16)
     return stride + 16 if stride % 128 == 0 else stride
 
 
-def _lifetimes(ops, count):
-    """Give for each buffer the first and the last step that touches it."""
+def _lifetimes(ops: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """Find for each buffer the first and the last step that uses it."""
     first, last = [len(ops)] * count, [-1] * count
     for index, row in enumerate(ops):
         for buffer in (row[op.SOURCE], row[op.TARGET]):
@@ -132,7 +132,7 @@ def _lifetimes(ops, count):
     return list(zip(first, last, strict=True))
 
 
-def place(sizes, lifetimes):
+def place(sizes: list[int], lifetimes: list[tuple[int, int]]) -> tuple[list[int], int]:
     """Find offsets so that buffers that are in use at the same time do not overlap.
 
     Args:
