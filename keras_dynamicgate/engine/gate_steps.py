@@ -1,10 +1,8 @@
 """The steps of the package's own layers: gate networks, gated Dense, gated MLP."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -17,8 +15,9 @@ from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
-if TYPE_CHECKING:
-    from keras_dynamicgate.engine.plan import Planner, Tensor
+# `plan.py` imports this file.
+Planner = Any
+Tensor = Any
 
 # Blocks begin at whole vectors of the kernels: 8 floats, or 16 where that fits.
 BLOCK_MULTIPLE = 8
@@ -53,12 +52,18 @@ def add_mlp(planner: Planner, layer: DynamicGateMLP, tensor: Tensor) -> Tensor:
     )
 
 
-def _called(layer, dense):
+def _called(layer: GatedLayer, dense: keras.layers.Layer) -> str:
     """Name a product: by its layer, and by its part where the layer has several."""
     return layer.name if len(layer.dense_layers) == 1 else f"{layer.name}/{dense.name}"
 
 
-def _gated_product(planner, layer, tensor, dense, linear):
+def _gated_product(
+    planner: Planner,
+    layer: GatedLayer,
+    tensor: Tensor,
+    dense: keras.layers.Layer,
+    linear: keras.layers.Layer | None,
+) -> Tensor:
     """Add a Dense whose units are gated, and multiplied with a second, linear one if given."""
     gate = layer.gate
     name, slope = layer_steps.activation_of(layer, dense.activation)
@@ -87,7 +92,13 @@ def _gated_product(planner, layer, tensor, dense, linear):
     return output
 
 
-def _statically_gated(planner, layer, tensor, dense, linear):
+def _statically_gated(
+    planner: Planner,
+    layer: GatedLayer,
+    tensor: Tensor,
+    dense: keras.layers.Layer,
+    linear: keras.layers.Layer | None,
+) -> Tensor:
     """Add a Dense without the units that its static gates close."""
     name, slope = layer_steps.activation_of(layer, dense.activation)
     is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
@@ -128,7 +139,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
     return mask
 
 
-def _logits(planner, layer, tensor):
+def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
     """Add the gate network of a layer; the price of its budget goes into the bias."""
     network, weight = layer.gate.network, layer_steps.weight
     chain = network.chain()

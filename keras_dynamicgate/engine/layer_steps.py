@@ -1,9 +1,7 @@
 """The steps of Keras's own layers: Dense, activations, normalisation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,8 +12,9 @@ from keras_dynamicgate.engine.numpy_kernels import ACTIVATIONS
 from keras_dynamicgate.graph.layer_types import IDENTITIES, by_name
 from keras_dynamicgate.graph.state import readable
 
-if TYPE_CHECKING:
-    from keras_dynamicgate.engine.plan import Planner, Tensor
+# `plan.py` imports this file.
+Planner = Any
+Tensor = Any
 
 ACROSS_UNITS = ("softmax", "log_softmax")
 # Activation functions of single units: name, and whether they turn 0 into 0.
@@ -142,7 +141,7 @@ def check_axis(layer: layers.Layer, tensor: Tensor) -> None:
         raise cannot_run(layer, f" on axis {layer.axis}")
 
 
-def _relu(layer):
+def _relu(layer: layers.ReLU) -> tuple[str, float]:
     if layer.threshold == 0 and layer.max_value is None:
         slope = float(layer.negative_slope)
         return ("leaky_relu", slope) if slope else ("relu", 0.0)
@@ -151,7 +150,7 @@ def _relu(layer):
     raise cannot_run(layer, " with this `threshold` or `max_value`")
 
 
-def _activate(planner, tensor, name, slope):
+def _activate(planner: Planner, tensor: Tensor, name: str, slope: float) -> Tensor:
     if name in ACROSS_UNITS:
         tensor = planner.expanded(tensor)
     elif not UNIT_WISE[name]:
@@ -163,7 +162,7 @@ def _activate(planner, tensor, name, slope):
     return tensor
 
 
-def _batch_normalization(layer):
+def _batch_normalization(layer: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
     # In float32 and in this order, as Keras does it.
     scale = 1.0 / np.sqrt(variance + np.float32(layer.epsilon))
@@ -200,7 +199,7 @@ def affines(layer: layers.Layer, features: int) -> list[tuple[np.ndarray, np.nda
     ]
 
 
-def _per_feature(layer, values, features):
+def _per_feature(layer: layers.Layer, values: Any, features: int) -> np.ndarray:
     values = weight(values)
     is_row = values.size == 1 or values.shape[-1:] == (values.size,) == (features,)
     moved = values.size > 1 and keras.config.image_data_format() == "channels_first"
@@ -209,7 +208,7 @@ def _per_feature(layer, values, features):
     return np.ascontiguousarray(np.broadcast_to(values.reshape(-1), (features,)))
 
 
-def _affine(planner, tensor, scale, shift):
+def _affine(planner: Planner, tensor: Tensor, scale: np.ndarray, shift: np.ndarray) -> Tensor:
     """Add the step that multiplies each feature by a scale and adds a shift."""
     tensor = planner.opened(tensor)
     if not tensor.layout.is_complete:
@@ -220,7 +219,7 @@ def _affine(planner, tensor, scale, shift):
     return tensor
 
 
-def _normalize(planner, layer, tensor):
+def _normalize(planner: Planner, layer: layers.Layer, tensor: Tensor) -> Tensor:
     if getattr(layer, "rms_scaling", False):
         raise cannot_run(layer, " with `rms_scaling`: use `keras.layers.RMSNormalization`")
     centred = type(layer) is layers.LayerNormalization

@@ -47,16 +47,16 @@ class NumpyKernels:
 class _Batch:
     """The buffers and masks of one batch."""
 
-    def __init__(self, plan, inputs, outputs):
+    def __init__(self, plan: steps.Plan, inputs: np.ndarray, outputs: np.ndarray) -> None:
         self.inputs, self.outputs = inputs, outputs
         rows = {True: len(inputs), False: len(outputs)}
         self.buffers = [
             np.zeros((rows[buffer.per_position], buffer.width), "float32")
             for buffer in plan.buffers
         ]
-        self.masks = [None] * len(plan.masks)
+        self.masks: list[Any] = [None] * len(plan.masks)
 
-    def load(self, step):
+    def load(self, step: steps.Load) -> None:
         target = self.buffers[step.target]
         if step.take is None:
             target[:] = self.inputs
@@ -66,7 +66,7 @@ class _Batch:
         # 0 for finite rows, NaN for the others.
         target += (self.inputs * 0.0).sum(axis=1, keepdims=True)
 
-    def product(self, step):
+    def product(self, step: steps.Product) -> None:
         source, target = self.buffers[step.source], self.buffers[step.target]
         gates = step.out_mask.gates if step.out_mask else 1
         size = step.kernel.shape[1] // gates
@@ -80,12 +80,14 @@ class _Batch:
                     step.activation, step.slope, sums + step.bias[part]
                 )
 
-    def _open_rows(self, mask, block, count):
+    def _open_rows(self, mask: steps.Mask | None, block: int, count: int) -> np.ndarray:
         if mask is None:
             return np.arange(count)
         return np.flatnonzero(self.masks[mask.index][:, block])
 
-    def _sums(self, step, source, rows, part):
+    def _sums(
+        self, step: steps.Product, source: np.ndarray, rows: np.ndarray, part: slice
+    ) -> np.ndarray:
         if step.in_mask is None:
             return source[rows] @ step.kernel[:, part]
         sums = np.zeros((len(rows), part.stop - part.start), "float32")
@@ -96,7 +98,7 @@ class _Batch:
                 sums[at] += source[rows[at], features] @ step.kernel[features, part]
         return sums
 
-    def decide(self, step):
+    def decide(self, step: steps.Decide) -> None:
         logits = self.buffers[step.source][:, : step.mask.gates]
         if step.top_k:
             mask = largest(logits, step.top_k)
@@ -108,35 +110,35 @@ class _Batch:
         mask |= np.isnan(logits).any(axis=1, keepdims=True)
         self.masks[step.mask.index] = mask
 
-    def multiply(self, step):
+    def multiply(self, step: steps.Multiply) -> None:
         self.buffers[step.target] *= self.buffers[step.source]
 
-    def close_blocks(self, step):
+    def close_blocks(self, step: steps.CloseBlocks) -> None:
         width = step.mask.gates * step.mask.block
         is_open = np.repeat(self.masks[step.mask.index], step.mask.block, axis=1)
         self.buffers[step.target][:, :width][~is_open] = 0.0
 
-    def affine(self, step):
+    def affine(self, step: steps.Affine) -> None:
         target = self.buffers[step.target]
         target[:] = target * step.scale + step.shift
 
-    def normalize(self, step):
+    def normalize(self, step: steps.Normalize) -> None:
         values = self.buffers[step.target][:, : len(step.scale)]
         if step.centred:
             values -= values.mean(axis=1, keepdims=True)
         variance = np.square(values).mean(axis=1, keepdims=True)
         values[:] = values / np.sqrt(variance + np.float32(step.epsilon)) * step.scale + step.shift
 
-    def activate(self, step):
+    def activate(self, step: steps.Activate) -> None:
         values = self.buffers[step.target][:, : step.width]
         values[:] = activate(step.activation, step.slope, values)
 
-    def rearrange(self, step):
+    def rearrange(self, step: steps.Rearrange) -> None:
         source, target = self.buffers[step.source], self.buffers[step.target]
         features = gather(source, step.columns)
         target[:, : step.positions * len(step.columns)] = features.reshape(len(target), -1)
 
-    def store(self, step):
+    def store(self, step: steps.Store) -> None:
         self.outputs[:] = gather(self.buffers[step.source], step.columns)
 
 
@@ -169,24 +171,24 @@ def largest(logits: np.ndarray, count: int) -> np.ndarray:
     return mask
 
 
-def _sigmoid(x):
+def _sigmoid(x: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-x))
 
 
-def _elu(x, slope):
+def _elu(x: Any, slope: Any) -> Any:
     return np.where(x > 0, x, slope * np.expm1(np.minimum(x, 0)))
 
 
-def _softplus(x):
+def _softplus(x: Any) -> Any:
     return np.logaddexp(x, np.float32(0))
 
 
-def _softmax(x):
+def _softmax(x: Any) -> Any:
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _log_softmax(x):
+def _log_softmax(x: Any) -> Any:
     shifted = x - x.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 

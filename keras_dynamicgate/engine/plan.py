@@ -78,7 +78,7 @@ def _check_gates(model: keras.Model) -> None:
         )
 
 
-def _called(operation):
+def _called(operation: keras.Operation) -> str:
     kind = "Layer" if isinstance(operation, keras.layers.Layer) else "Operation"
     return f"{kind} {operation.name!r} ({type(operation).__name__})"
 
@@ -98,7 +98,7 @@ class Planner:
         """Add the steps of a model, and of models inside it; give its output tensor."""
         uses = graph.consumers(model)
 
-        def visit(operation, node, args, kwargs):
+        def visit(operation: Any, node: Any, args: Any, kwargs: Any) -> list[Any]:
             if len(node.input_tensors) != 1 or uses[id(node.input_tensors[0])] != 1:
                 raise ValueError(f"{_called(operation)} joins or shares branches. {REMEDY}.")
             if not isinstance(operation, keras.layers.Layer):
