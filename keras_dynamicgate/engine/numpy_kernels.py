@@ -142,7 +142,7 @@ class _Batch:
         self.outputs[:] = gather(self.buffers[step.source], step.columns)
 
 
-_RUN = {
+_RUN: dict[type, Callable[..., None]] = {
     steps.Load: _Batch.load,
     steps.Product: _Batch.product,
     steps.Decide: _Batch.decide,
