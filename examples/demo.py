@@ -43,10 +43,10 @@ def trained(task, dataset, family, seed):
     """Train and measure a model; give it with its result, and say how far it came."""
     start = time.perf_counter()
     keras.utils.set_random_seed(seed)
-    candidate = FAMILIES[family].build(task, dataset, BUDGET)
-    task.recipe.train(candidate.model, dataset, candidate.callbacks, seed=seed, verbose=0)
+    contender = FAMILIES[family].build(task, dataset, BUDGET)
+    task.recipe.train(contender.model, dataset, contender.callbacks, seed=seed, verbose=0)
     full = dense_macs(task, dataset, task.hidden)
-    result = measures.measure(candidate.model, dataset, full)
+    result = measures.measure(contender.model, dataset, full)
     seconds = time.perf_counter() - start
     print(
         f"  seed {seed}  {NAMES[family]:12}  accuracy {result['accuracy']:.1%}  "
@@ -55,7 +55,7 @@ def trained(task, dataset, family, seed):
     )
     target = BUDGET if FAMILIES[family].budgeted else None
     run = {"model": family, "target": target, "seed": seed, "settings": {}, "seconds": seconds}
-    return candidate.model, {**run, **result}
+    return contender.model, {**run, **result}
 
 
 def milliseconds(models, x):

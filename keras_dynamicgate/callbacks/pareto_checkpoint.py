@@ -6,11 +6,11 @@ import json
 import math
 import os
 import pathlib
-import tempfile
 from typing import Any, Literal
 
 import keras
 
+from keras_dynamicgate.graph.state import save_at_once
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils.files import written_at_once
 from keras_dynamicgate.utils.types import Inputs, Logs
@@ -126,7 +126,7 @@ class ParetoCheckpoint(keras.callbacks.Callback):
 
     def _keep(self, point: ParetoPoint) -> None:
         beaten = [other for other in self.front if self._beats(point, other)]
-        self._save(self.path / point.file_name)
+        save_at_once(self.model, self.path / point.file_name)
         front = [point, *(other for other in self.front if other not in beaten)]
         self.front = sorted(front, key=lambda each: each.relative_macs)
         # Write the list first, so that it never names a deleted model.
@@ -134,18 +134,6 @@ class ParetoCheckpoint(keras.callbacks.Callback):
             part.write_text(json.dumps([dataclasses.asdict(each) for each in self.front], indent=1))
         for other in beaten:
             (self.path / other.file_name).unlink(missing_ok=True)
-
-    def _save(self, path: pathlib.Path) -> None:
-        # Keras insists on a name that ends with `.keras`; that of a part does not.
-        with (
-            written_at_once(path) as part,
-            tempfile.TemporaryDirectory(
-                prefix=f".{path.name}.", suffix=".part", dir=path.parent
-            ) as folder,
-        ):
-            whole = pathlib.Path(folder) / path.name
-            self.model.save(whole)
-            whole.rename(part)
 
 
 def _file_name(epoch: int, number: int = 1) -> str:

@@ -1,6 +1,7 @@
 """`keras-dynamicgate compact`: a smaller model with the same outputs."""
 
 import argparse
+import pathlib
 import sys
 
 from keras_dynamicgate.cli.arguments import add_command, add_data, add_output, print_report
@@ -9,9 +10,9 @@ from keras_dynamicgate.cli.files import (
     load_array,
     load_model,
     load_model_for_one_array,
-    save_model,
 )
 from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
+from keras_dynamicgate.graph.state import save_at_once
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     with wrong_input():
         small, report = compact_with_report(model, data)
     try:
-        save_model(small, options.out)
+        save_at_once(small, pathlib.Path(options.out))
     except OSError as error:
         raise WrongInput(f"cannot write {options.out!r}: {error}") from error
     if not report.layers:

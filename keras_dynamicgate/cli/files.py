@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import tempfile
 import zipfile
 from typing import Any
 
@@ -11,7 +10,6 @@ import keras
 import numpy as np
 
 from keras_dynamicgate.cli.wrong_input import WrongInput
-from keras_dynamicgate.utils.files import written_at_once
 
 
 def load_array(path: str, what: str = "inputs") -> np.ndarray:
@@ -85,21 +83,6 @@ def _fits(expected: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
     return len(expected) == len(given) and all(
         size in (None, there) for size, there in zip(expected, given, strict=True)
     )
-
-
-def save_model(model: keras.Model, path: str) -> None:
-    """Write a model to a file that appears whole or not at all."""
-    file = pathlib.Path(path)
-    # Keras asks for a name that ends with `.keras`; that of a part does not.
-    with (
-        written_at_once(file) as part,
-        tempfile.TemporaryDirectory(
-            prefix=f".{file.name}.", suffix=".part", dir=file.parent
-        ) as folder,
-    ):
-        whole = pathlib.Path(folder) / file.name
-        model.save(whole)
-        whole.rename(part)
 
 
 def check_output(path: str, suffix: str, force: bool) -> None:

@@ -1,6 +1,7 @@
 """The layers inside a layer, and the state that they hold."""
 
 import contextlib
+import pathlib
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 from keras.src.backend.common import global_state
+
+from keras_dynamicgate.utils.files import written_at_once
 
 
 def all_layers(
@@ -90,6 +93,20 @@ def track_instead(
     if hasattr(holder, "_torch_params"):
         # PyTorch's own list of the parameters, which Keras makes anew on demand.
         del holder._torch_params
+
+
+def save_at_once(model: keras.Model, path: pathlib.Path) -> None:
+    """Write a model to a `.keras` file that appears whole or not at all."""
+    # Keras insists on a name that ends with `.keras`; that of a part does not.
+    with (
+        written_at_once(path) as part,
+        tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=".part", dir=path.parent
+        ) as folder,
+    ):
+        whole = pathlib.Path(folder) / path.name
+        model.save(whole)
+        whole.rename(part)
 
 
 def readable(x: Any) -> Any:
