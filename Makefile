@@ -37,7 +37,7 @@ venv: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
-## Write the Colab notebooks from the example scripts and run those whose outputs are stale, with
+## Write the Colab notebooks from the example scripts and run those without their outputs, with
 ## data from the folder DATA or, without it, from the network.
 notebooks: $(VENV)/test
 	$(BIN)/python examples/notebooks/generate.py --execute $(if $(DATA),--data-dir $(DATA))
