@@ -102,7 +102,8 @@ def main():
     ]
     title = "Test split; gate networks counted; milliseconds of seed 0"
     print("\n" + as_text([make_table(title, HEADS, rows, texts=("model", "runs"))], []))
-    print(f"\n{accuracy_sentence(summary, runs)}\n{time_sentence(medians[1])}\n")
+    said = [accuracy_sentence(summary, runs), time_sentence(medians[1])]
+    print(f"\n{as_text([], said)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     figures.plot_pareto(summary).savefig(options.out / "accuracy.png", dpi=120)
     kdg.plot_gates(models["dynamic"], x, y).savefig(options.out / "gates.png", dpi=120)
