@@ -8,6 +8,9 @@ BACKENDS := tensorflow jax torch
 SEEDS ?= 1
 # What libraries tell of themselves when they start would stand between the lines of the demo.
 QUIET := JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3
+# One small model is enough: all models run by the same kernels, which Numba keeps once compiled.
+COMPILE := import keras, keras_dynamicgate as kdg; \
+	kdg.InferenceEngine(keras.Sequential([keras.Input((8,)), kdg.DynamicGateDense(8)]))
 # Its tokenizers need tensorflow-text, the models that the tests build do not.
 KERAS_HUB := keras-hub kagglehub kagglesdk regex tokenizers
 
@@ -37,7 +40,7 @@ venv: $(VENV)/test
 docs: $(VENV)/docs
 	$(BIN)/mkdocs build --strict
 
-## Write the Colab notebooks from the example scripts and run those whose outputs are stale, with
+## Write the Colab notebooks from the example scripts and run those without their outputs, with
 ## data from the folder DATA or, without it, from the network.
 notebooks: $(VENV)/test
 	$(BIN)/python examples/notebooks/generate.py --execute $(if $(DATA),--data-dir $(DATA))
@@ -55,6 +58,8 @@ $(VENV)/python:
 $(VENV)/demo: $(VENV)/python pyproject.toml constraints.txt
 	@echo "Installing what the demo needs into $(VENV), the first time only ..."
 	@$(INSTALL) --editable ".[jax,demo]"
+	@echo "Compiling the kernels of the engine, the first time only ..."
+	@$(QUIET) KERAS_BACKEND=jax $(BIN)/python -c "$(COMPILE)"
 	@touch $@
 
 # torch comes first and alone: what needs it later would otherwise choose a build of its own.

@@ -10,6 +10,7 @@ decide for each image (dynamic) run on the engine.
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import time
@@ -102,9 +103,11 @@ def main():
     ]
     title = "Test split; gate networks counted; milliseconds of seed 0"
     print("\n" + as_text([make_table(title, HEADS, rows, texts=("model", "runs"))], []))
-    print(f"\n{accuracy_sentence(summary, runs)}\n{time_sentence(medians[1])}\n")
+    said = [accuracy_sentence(summary, runs), time_sentence(medians[1])]
+    print(f"\n{as_text([], said)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
-    figures.plot_pareto(summary).savefig(options.out / "accuracy.png", dpi=120)
+    named = [dataclasses.replace(line, model=NAMES[line.model]) for line in summary]
+    figures.plot_pareto(named).savefig(options.out / "accuracy.png", dpi=120)
     kdg.plot_gates(models["dynamic"], x, y).savefig(options.out / "gates.png", dpi=120)
     print(f"Pictures: {options.out / 'accuracy.png'} (what each model reaches at its cost)")
     print(f"          {options.out / 'gates.png'} (which pixels and units are open for each digit)")

@@ -61,8 +61,20 @@ def executed(book, name, data_dir=None):
             count += 1
             cell.execution_count = count
             cell.metadata.pop("execution", None)
-            cell.outputs = [kept for output in cell.outputs if (kept := tidied(output, count))]
+            kept = (tidied(output, count) for output in cell.outputs)
+            cell.outputs = joined(output for output in kept if output)
     return book
+
+
+def joined(outputs):
+    """Make one output of pieces of text that were printed one after the other."""
+    together = []
+    for output in outputs:
+        if together and output.output_type == together[-1].output_type == "stream":
+            together[-1].text += output.text
+        else:
+            together.append(output)
+    return together
 
 
 def tidied(output, count):

@@ -1,7 +1,7 @@
 """Make the Colab notebooks out of the example scripts, with what they print and draw.
 
 python examples/notebooks/generate.py                    # write the cells of all notebooks
-python examples/notebooks/generate.py --execute          # and run those with stale outputs
+python examples/notebooks/generate.py --execute          # and run those without their outputs
 python examples/notebooks/generate.py --execute mnist --data-dir DATA    # run some in any case
 python examples/notebooks/generate.py --check            # exit with 1 if cells or outputs are stale
 
@@ -75,8 +75,8 @@ if importlib.util.find_spec("keras_dynamicgate") is None:
 PARAMETERS_TEXT = """\
 ## How long it may take
 
-The outputs below were made with `quick = True`: two models, one budget, one seed and a few epochs,
-which shows that all works and not what gates are worth. With `quick = False` everything is trained.
+Outputs that are kept here were made with `quick = True`: few models, one budget, one seed and a few
+epochs, which shows that all works and not what gates are worth. `quick = False` trains everything.
 """
 
 PARAMETERS = """\
@@ -204,9 +204,14 @@ def problem(name):
     kept, made = read(name), notebook(name)
     if kept is None or hash_of(kept) != hash_of(made):
         return "its cells are not what the script says"
-    if kept.metadata.get(OWN, {}).get("outputs_of") != hash_of(made):
+    if has_outputs(kept) and kept.metadata.get(OWN, {}).get("outputs_of") != hash_of(made):
         return "its outputs were made by other cells"
     return None
+
+
+def has_outputs(book):
+    """Tell whether a notebook keeps outputs."""
+    return any(cell.get("outputs") for cell in book.cells)
 
 
 def write(book, name):
@@ -293,7 +298,7 @@ def main():
         sys.exit(f"{said}. Run `make notebooks`." if stale else 0)
     for name in options.names or NOTEBOOKS:
         write(with_outputs(name), name)
-        if options.execute and (options.names or name in stale):
+        if options.execute and (options.names or name in stale or not has_outputs(read(name))):
             from execute import executed
 
             print(f"running {name} ...", flush=True)

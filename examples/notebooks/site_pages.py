@@ -6,10 +6,13 @@
 import base64
 import json
 import pathlib
+import re
 
 from mkdocs.structure.files import File
 
 FOLDER = pathlib.Path(__file__).parent
+# A picture from another address, which the site does without.
+BADGE = re.compile(r"\[!\[(.*?)\]\(.*?\)\]\((.*?)\)")
 
 
 def on_files(files, config):
@@ -28,7 +31,7 @@ def page(book, name):
     for cell in book["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            parts.append(source)
+            parts.append(BADGE.sub(r"[\1](\2)", source))
             continue
         parts.append(f"```python\n{source}\n```")
         for output in cell["outputs"]:

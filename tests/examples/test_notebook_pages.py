@@ -24,11 +24,11 @@ def test_page_shows_text_code_and_outputs_in_order():
     printed = {"output_type": "stream", "name": "stdout", "text": ["2\n", "3\n"]}
     table = {"output_type": "display_data", "data": {"text/markdown": "| a |\n| --- |"}}
     drawn = {"output_type": "display_data", "data": {"image/png": "AQID"}}
-    text = {"cell_type": "markdown", "source": ["# Title\n", "\n", "Words."]}
+    text = {"cell_type": "markdown", "source": ["[![Try](x.svg)](y)\n", "\n", "Words."]}
     book = {"cells": [text, code("print(2)\nprint(3)", printed), code("show()", table, drawn)]}
     page, pictures = site_pages().page(book, "example")
     assert page == (
-        "# Title\n\nWords.\n\n"
+        "[Try](y)\n\nWords.\n\n"
         "```python\nprint(2)\nprint(3)\n```\n\n"
         "```text\n2\n3\n```\n\n"
         "```python\nshow()\n```\n\n"
