@@ -26,7 +26,7 @@ class Gated(Rule):
 
     def refusal(self, step: Step) -> str | None:
         network = step.operation.gate.network
-        chain = network.chain()
+        chain = network.affine_maps()
         if not chain or chain[-1].bias is None or len(_weights_of(chain)) != len(network.weights):
             return f"its gate network is a {type(network).__name__}, of unknown structure"
         if any(affine.activation != "linear" for affine in _to_first_bias(chain)[:-1]):

@@ -22,7 +22,7 @@ def open_all(gate: Any) -> None:
 
     Gates that all start from the same logit close all at once when a budget presses on them.
     """
-    chain = gate.network.chain()
+    chain = gate.network.affine_maps()
     if not chain:
         return
     kernel = chain[-1].kernel
@@ -50,7 +50,7 @@ def rank_blocks(gate: Any, inputs: Any, norms: np.ndarray) -> None:
     if not gate.input_dependent:
         _set_bias(gate, _initial_logit(gate) + _scale(gate, mean) * mean)
         return
-    chain = gate.network.chain()
+    chain = gate.network.affine_maps()
     if not chain or not _is_predictor(chain):
         return
     centre = inputs.mean(axis=0)

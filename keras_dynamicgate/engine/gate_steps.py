@@ -142,12 +142,12 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
 def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
     """Add the gate network of a layer; the price of its budget goes into the bias."""
     network, weight = layer.gate.network, layer_steps.weight
-    chain = network.chain()
+    chain = network.affine_maps()
     if chain is None:
         raise layer_steps.cannot_run(
             layer,
-            f": its gate network {type(network).__name__} has no `chain` of affine maps, as those "
-            "of this package have",
+            f": its gate network {type(network).__name__} is no `chain` of affine maps, as those "
+            "of this package are",
         )
     for affine in chain:
         function = keras.activations.get(affine.activation)

@@ -76,7 +76,7 @@ class GateNetwork(keras.layers.Layer):
         ...         self.add_logit_bias()
         ...     def chain(self):
         ...         return [self.logit_map(self.kernel)]
-        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=FlatGate())
+        >>> layer = keras_dynamicgate.DynamicGateDense(64, gate=FlatGate(), block_size=16)
         >>> tuple(layer(keras.ops.ones((2, 64))).shape)
         (2, 64)
     """
@@ -135,6 +135,10 @@ class GateNetwork(keras.layers.Layer):
             network is something else.
         """
         return None
+
+    def affine_maps(self) -> list[AffineMap] | None:
+        """Give the `chain` if the logits are computed by it, `None` if `call` is another one."""
+        return self.chain() if type(self).call is GateNetwork.call else None
 
     def call(self, inputs: Any) -> Any:
         chain = self.chain()

@@ -223,7 +223,7 @@ def test_closed_inputs_save_in_the_first_product_and_in_the_router():
 
 def test_experts_take_part_in_the_relative_macs_of_a_budget():
     model = keras.Sequential([keras.Input((4,)), kdg.DynamicGate("linear"), SwitchMoE(2, 3)])
-    cost = kdg.macs.flow.model_cost(model)
+    cost = kdg.macs.model_cost.model_cost(model)
     # With half of the inputs open: the gate network, the router and one of two experts.
     macs = 4 * 4 + 4 * 2 / 2 + 4 * 3 / 2 + 3 * 4
     averages = {model.layers[0].gate: np.array([1.0, 0.0, 0.0, 1.0], "float32")}

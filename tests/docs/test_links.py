@@ -22,5 +22,6 @@ def test_links_and_pictures_of_a_page_exist(page):
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
-    missing = [page.name for page in PAGES[1:] if f" {page.name}\n" not in navigation + "\n"]
+    names = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]]
+    missing = [name for name in names if f" {name}\n" not in navigation + "\n"]
     assert missing == []

@@ -181,10 +181,13 @@ def test_a_quantized_layer_is_refused():
 
 @keras.saving.register_keras_serializable(package="test_engine")
 class OwnGate(kdg.LinearGate):
-    pass
+    """Inherits a chain that does not say what it computes."""
+
+    def call(self, inputs):
+        return 2.0 * super().call(inputs)
 
 
-def test_a_gate_network_of_your_own_is_refused():
+def test_a_gate_network_that_computes_something_else_than_its_chain_is_refused():
     message = refusal(kdg.DynamicGateDense(8, gate=OwnGate(), block_size=4))
     assert "OwnGate" in message
 

@@ -43,5 +43,5 @@ class Norm(HiddenTanh):
 
 
 def test_a_network_without_a_chain_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"gate network Norm has no `chain` of affine maps"):
+    with pytest.raises(ValueError, match=r"gate network Norm is no `chain` of affine maps"):
         InferenceEngine(model_with(Norm()))
