@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.graph.state import track_instead
+from keras_dynamicgate.graph.state import forget_parameters, track_instead
 
 # What every layer has; the lists among it hold the same layers once more.
 _OF_EVERY_LAYER = frozenset(vars(keras.layers.Layer()))
@@ -123,6 +123,7 @@ def exchange(composite: keras.layers.Layer, path: str, new: keras.layers.Layer) 
                 setattr(holder, key, new)
             else:
                 container[key] = new
+        forget_parameters(holder)
 
 
 def _slots(holder: Any) -> Iterator[tuple[str, Any, Any, keras.layers.Layer]]:

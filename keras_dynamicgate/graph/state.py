@@ -90,8 +90,11 @@ def track_instead(
     # so it need not be unlocked.
     if holder._tracker.is_in_store("layers", old):
         holder._tracker.replace_tracked_value("layers", old, new)
+
+
+def forget_parameters(holder: keras.layers.Layer) -> None:
+    """Make a layer on PyTorch list its parameters anew, those of the layers inside it included."""
     if hasattr(holder, "_torch_params"):
-        # PyTorch's own list of the parameters, which Keras makes anew on demand.
         del holder._torch_params
 
 
