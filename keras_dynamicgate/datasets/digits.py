@@ -3,16 +3,18 @@
 import numpy as np
 
 from keras_dynamicgate.datasets.dataset import Dataset, Split
-from keras_dynamicgate.datasets.reading.arrays import train_and_validation
 from keras_dynamicgate.datasets.reading.optional import import_optional
-from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.datasets.reading.splitting import (
+    TEST_FRACTION,
+    check_validation_fraction,
+    train_validation_and_test,
+)
 
 _CITATION = (
     "E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, "
     "UCI Machine Learning Repository, 1998. https://doi.org/10.24432/C50P49"
 )
 _LICENCE = "CC BY 4.0"
-_TEST_FRACTION = 0.2
 
 
 def digits(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
@@ -41,18 +43,15 @@ def digits(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
     Reference:
         [Optical Recognition of Handwritten Digits](https://doi.org/10.24432/C50P49)
     """
-    check_validation_fraction(validation_fraction, below=1 - _TEST_FRACTION)
+    check_validation_fraction(validation_fraction, below=1 - TEST_FRACTION)
     bundled = import_optional("sklearn.datasets", "digits").load_digits()
     x = bundled.images.astype("float32") / np.float32(16)
     y = bundled.target.astype("int32")
-    rest, test = stratified_split(y, _TEST_FRACTION, seed)
-    train, validation = train_and_validation(
-        x[rest], y[rest], validation_fraction / (1 - _TEST_FRACTION), seed
-    )
+    train, validation, test = train_validation_and_test(y, validation_fraction, seed)
     return Dataset(
         name="digits",
-        train=train,
-        validation=validation,
+        train=Split(x[train], y[train]),
+        validation=Split(x[validation], y[validation]),
         test=Split(x[test], y[test]),
         class_names=tuple("0123456789"),
         citation=_CITATION,

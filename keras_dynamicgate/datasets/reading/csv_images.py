@@ -10,7 +10,7 @@ from keras_dynamicgate.datasets.reading.files import check_labels, errors_as
 def read_csv_images(
     path: Path, image_shape: tuple[int, ...], num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a `.csv` or `.csv.gz` file whose lines hold the pixels of an image and its label.
+    """Read a `.csv` or `.csv.gz` file whose lines hold the pixels of an image and its label.
 
     Args:
         path: The file.

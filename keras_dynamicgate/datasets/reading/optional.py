@@ -55,7 +55,7 @@ def check_installed(module: str, loader: str) -> None:
 
 
 def package_folder(module: str, loader: str) -> Path:
-    """Finds the folder of an installed package without importing it.
+    """Find the folder of an installed package without importing it.
 
     Args:
         module: Name of a package, such as `"mlxtend"`.

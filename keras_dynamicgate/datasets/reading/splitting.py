@@ -4,6 +4,9 @@ import numpy as np
 
 from keras_dynamicgate.utils import checks
 
+# What data sets without official test samples draw of each class for testing.
+TEST_FRACTION = 0.2
+
 
 def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Divide samples into a large and a small part with equal shares of every class.
@@ -36,6 +39,25 @@ def stratified_split(y: np.ndarray, fraction: float, seed: int) -> tuple[np.ndar
     ]
     small = np.sort(np.concatenate(drawn)) if len(classes) else np.arange(0)
     return np.setdiff1d(np.arange(len(y)), small), small
+
+
+def train_validation_and_test(
+    y: np.ndarray, validation_fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divide samples that have no official test split into three parts, each class alike.
+
+    Args:
+        y: Labels, shape `(samples,)`, integer.
+        validation_fraction: Share of all samples that is kept for validation, from 0 up to but not
+            including `1 - TEST_FRACTION`.
+        seed: Integer that fixes which samples are drawn.
+
+    Returns:
+        Three arrays of indices into `y`, in rising order.
+    """
+    rest, test = stratified_split(y, TEST_FRACTION, seed)
+    kept, drawn = stratified_split(y[rest], validation_fraction / (1 - TEST_FRACTION), seed)
+    return rest[kept], rest[drawn], test
 
 
 def check_validation_fraction(validation_fraction: float, below: float = 1) -> None:
