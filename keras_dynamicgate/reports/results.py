@@ -1,7 +1,6 @@
 """Results of a comparison: reading them, and finding the runs that no other run beats."""
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,25 +57,14 @@ def _row(number: int, run: Any) -> ResultRow:
             f"Argument `{place}` must be a dict with the name of a `model`, such as those in "
             f"{FORMAT}. Received: {place}={run!r}"
         )
-    accuracy: Any = _measured(run.get("accuracy"))
-    relative_macs: Any = _measured(run.get("relative_macs"))
+    accuracy: Any = run.get("accuracy")
+    relative_macs: Any = run.get("relative_macs")
     checks.number(f"{place}['accuracy']", accuracy, "from 0 to 1", lambda a: 0 <= a <= 1)
     checks.number(
         f"{place}['relative_macs']", relative_macs, "of at least 0", lambda share: share >= 0
     )
     target = "" if run.get("target") is None else str(run["target"])
     return ResultRow(run["model"], target, accuracy, relative_macs)
-
-
-def _measured(value: Any) -> Any:
-    """Return a value as it is, but infinity for an integer that no float can hold."""
-    try:
-        float(value)
-    except OverflowError:
-        return math.inf
-    except (TypeError, ValueError):
-        pass
-    return value
 
 
 def best_runs(runs: Iterable[ResultRow]) -> list[ResultRow]:

@@ -15,12 +15,16 @@ def positive_integer(name: str, value: object) -> None:
 
 def number(name: str, value: object, allowed: str, is_allowed: Callable[[float], bool]) -> None:
     """Raise a `ValueError` unless `value` is a finite number for which `is_allowed` holds."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers.Real)
-        or not math.isfinite(value)
-        or not is_allowed(float(value))
-    ):
+    try:
+        is_right = (
+            isinstance(value, numbers.Real)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and is_allowed(float(value))
+        )
+    except OverflowError:  # an integer that no float can hold
+        is_right, value = False, math.inf
+    if not is_right:
         raise ValueError(
             f"Argument `{name}` must be a number {allowed}. Received: {name}={value!r}"
         )
