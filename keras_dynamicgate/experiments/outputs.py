@@ -2,8 +2,7 @@
 
 import csv
 import json
-import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -12,9 +11,6 @@ from keras_dynamicgate.experiments.store import RunStore
 from keras_dynamicgate.experiments.tables import markdown_table, note, summarise, terminal_table
 from keras_dynamicgate.pictures.figure import available, save
 from keras_dynamicgate.utils.files import written_at_once
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = (
     "model",
@@ -74,9 +70,9 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     runs = write_results(store)
     summary = summarise(runs)
     if available():
-        write_picture(figures.plot_pareto(summary), store.folder / "pareto.png")
+        save(figures.plot_pareto(summary), store.folder / "pareto.png")
         if figures.gated_runs(runs):
-            write_picture(figures.plot_usage(runs), store.folder / "usage.png")
+            save(figures.plot_usage(runs), store.folder / "usage.png")
     console = Console()
     console.print(terminal_table(summary), note(summary), highlight=False)
     files = [path.name for path in store.folder.iterdir() if path.is_file()]
@@ -84,12 +80,6 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     written = sorted(name for name in files if not name.startswith("."))
     console.print(f"Written to {store.folder}: {', '.join(written)}", highlight=False)
     return runs
-
-
-def write_picture(figure: "Figure", path: pathlib.Path) -> None:
-    """Write a figure to a PNG file that appears whole or not at all."""
-    with written_at_once(path) as part, open(part, "wb") as file:
-        save(figure, file)
 
 
 def _as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:

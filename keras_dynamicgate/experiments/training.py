@@ -13,11 +13,10 @@ from keras_dynamicgate.datasets import Dataset, Split
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.measures import measure
 from keras_dynamicgate.experiments.networks import dense_macs
-from keras_dynamicgate.experiments.outputs import write_picture
 from keras_dynamicgate.experiments.store import Run, RunStore
 from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.pictures.figure import available
+from keras_dynamicgate.pictures.figure import available, save
 from keras_dynamicgate.pictures.gates import plot_gates
 
 TEACHER = "dropout"
@@ -102,7 +101,7 @@ class Trainer:
         if gated_layers(model) and run.seed == self.drawn_seed and available():
             x, y = self.dataset.test[:]
             figure = plot_gates(model, x, y, self.dataset.class_names)
-            write_picture(figure, self.store.folder / f"gates-{run}.png")
+            save(figure, self.store.folder / f"gates-{run}.png")
 
     def _logits(self, model: keras.Model, split: Split) -> np.ndarray:
         if not len(split):

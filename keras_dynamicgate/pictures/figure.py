@@ -1,12 +1,14 @@
 """Figures of matplotlib, which is an extra."""
 
 import importlib.util
-from typing import TYPE_CHECKING, Any
+import pathlib
+from typing import TYPE_CHECKING
+
+from keras_dynamicgate.utils.extras import install_command
+from keras_dynamicgate.utils.files import written_at_once
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-from keras_dynamicgate.utils.extras import install_command
 
 
 def available() -> bool:
@@ -25,6 +27,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: "Figure", path: Any) -> None:
-    """Write a figure to a PNG file."""
-    figure.savefig(path, dpi=120)
+def save(figure: "Figure", path: pathlib.Path) -> None:
+    """Write a figure to a PNG file that appears whole or not at all."""
+    with written_at_once(path) as part, open(part, "wb") as file:
+        figure.savefig(file, dpi=120, format="png")
