@@ -18,7 +18,6 @@ from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.macs.report import MacReport
-from keras_dynamicgate.pictures.gates import plot_gates
 
 if TYPE_CHECKING:
     from keras_dynamicgate import datasets, experiments, reports
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
     from keras_dynamicgate.engine.engine import InferenceEngine
+    from keras_dynamicgate.pictures.gates import plot_gates
 
 __version__ = "0.1.0"
 
@@ -72,6 +72,7 @@ _MEMBERS = {
     "benchmark": "benchmarking.benchmark",
     "compact": "compaction.compact",
     "compact_with_report": "compaction.compact",
+    "plot_gates": "pictures.gates",
 }
 
 
