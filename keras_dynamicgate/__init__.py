@@ -3,12 +3,9 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Whatever a saved model may hold is imported, so that Keras knows it when it loads the model.
 from keras_dynamicgate import baselines
-from keras_dynamicgate.callbacks.gate_schedule import GateSchedule
-from keras_dynamicgate.callbacks.gate_summary import GateSummary
-from keras_dynamicgate.callbacks.mac_budget import MacBudget
-from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
-from keras_dynamicgate.conversion.gate_model import gate_model
+from keras_dynamicgate.conversion import gated_composite as gated_composite
 from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
@@ -16,16 +13,21 @@ from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
-from keras_dynamicgate.macs.count import count_macs
-from keras_dynamicgate.macs.report import MacReport
 
 if TYPE_CHECKING:
     from keras_dynamicgate import datasets, experiments, reports
     from keras_dynamicgate.benchmarking.benchmark import benchmark
     from keras_dynamicgate.benchmarking.report import BenchmarkReport
+    from keras_dynamicgate.callbacks.gate_schedule import GateSchedule
+    from keras_dynamicgate.callbacks.gate_summary import GateSummary
+    from keras_dynamicgate.callbacks.mac_budget import MacBudget
+    from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
+    from keras_dynamicgate.conversion.gate_model import gate_model
     from keras_dynamicgate.engine.engine import InferenceEngine
+    from keras_dynamicgate.macs.count import count_macs
+    from keras_dynamicgate.macs.report import MacReport
     from keras_dynamicgate.pictures.gates import plot_gates
 
 __version__ = "0.1.0"
@@ -63,15 +65,22 @@ __all__ = [
     "reports",
 ]
 
-# Building and training a model needs none of these, so `import keras_dynamicgate` stays quick.
+# Everything else comes with its first use, so that `import keras_dynamicgate` stays quick.
 _MODULES = ("datasets", "experiments", "reports")
 _MEMBERS = {
     "BenchmarkReport": "benchmarking.report",
     "CompactionReport": "compaction.report",
+    "GateSchedule": "callbacks.gate_schedule",
+    "GateSummary": "callbacks.gate_summary",
     "InferenceEngine": "engine.engine",
+    "MacBudget": "callbacks.mac_budget",
+    "MacReport": "macs.report",
+    "ParetoCheckpoint": "callbacks.pareto_checkpoint",
     "benchmark": "benchmarking.benchmark",
     "compact": "compaction.compact",
     "compact_with_report": "compaction.compact",
+    "count_macs": "macs.count",
+    "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
 }
 
