@@ -1,10 +1,13 @@
 """Progress of a comparison: one bar for all runs, one for the epochs of the current run."""
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+import rich
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -30,8 +33,16 @@ def progress_of(missing: int, finished: int, epochs: int) -> Iterator["Compariso
         A `ComparisonProgress`.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn()) as bars:
+    with Progress(*columns, TimeRemainingColumn(), console=_console()) as bars:
         yield ComparisonProgress(bars, missing, finished, epochs)
+
+
+def _console() -> Console:
+    """Give the usual console but in a notebook that cannot move bars: there, lines are enough."""
+    console = rich.get_console()
+    if console.is_jupyter and importlib.util.find_spec("ipywidgets") is None:
+        return Console(force_jupyter=False)
+    return console
 
 
 class ComparisonProgress:

@@ -1,3 +1,4 @@
+import json
 import pathlib
 import re
 import subprocess
@@ -118,6 +119,7 @@ def test_stored_outputs_hold_pictures_and_nothing_that_went_wrong():
     for path in PATHS:
         outputs = [output for cell in cells_of(path) for output in cell.get("outputs", [])]
         assert {"error"}.isdisjoint(output.output_type for output in outputs), path.stem
+        assert "Warning" not in json.dumps(outputs), path.stem
         if outputs:
             assert any("image/png" in output.get("data", {}) for output in outputs), path.stem
 

@@ -1,0 +1,14 @@
+import importlib.util
+
+import rich
+from rich.console import Console
+
+from keras_dynamicgate.experiments import progress
+
+
+def test_notebook_that_cannot_move_bars_gets_lines_and_no_warning(monkeypatch, capsys):
+    monkeypatch.setattr(rich, "get_console", lambda: Console(force_jupyter=True))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with progress.progress_of(missing=1, finished=0, epochs=1) as shown:
+        shown.bars.console.print("a line")
+    assert capsys.readouterr().out.startswith("a line\n")
