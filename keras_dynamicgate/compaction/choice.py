@@ -7,10 +7,11 @@ import keras
 from keras_dynamicgate.compaction.flat_model import Slot, StaticMask, Step
 from keras_dynamicgate.compaction.gated_rules import GatedConv2D, GatedDense, GatedMLP
 from keras_dynamicgate.compaction.merge_rules import Concatenated, Mask, Merge, Multiplied, Reshaped
-from keras_dynamicgate.compaction.product_rules import Embedded, ProductRule, Separable
+from keras_dynamicgate.compaction.product_rules import Embedded, Grouped, ProductRule, Separable
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.compaction.unit_rules import (
     Activation,
+    Calculated,
     Depthwise,
     Mapped,
     Normalized,
@@ -20,6 +21,7 @@ from keras_dynamicgate.compaction.unit_rules import (
     Standardized,
     UnitWise,
 )
+from keras_dynamicgate.graph.element_wise import is_element_wise
 from keras_dynamicgate.graph.layer_types import IDENTITIES, PADDING, POOLING, RESIZING, by_name
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
@@ -55,6 +57,9 @@ OPERATION_RULES = {
     **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), Merge()),
     "Multiply": Multiplied(),
 }
+CALCULATED = Calculated()
+
+GROUPED = by_name(Grouped(), "Conv1D", "Conv2D", "Conv3D")
 
 
 def choose_rules(steps: list[Step]) -> None:
@@ -69,13 +74,23 @@ def _choose(step: Step, uses: int) -> Rule:
     if uses > 1 and getattr(operation, "weights", None):
         return Rule("it is called more than once, on different inputs")
     if step.kwargs or not all(isinstance(leaf, Slot) for leaf in keras.tree.flatten(step.args)):
+        if is_element_wise(operation) and _has_one_tensor(step):
+            return CALCULATED
         return Rule("it is called with further arguments")
     if getattr(operation, "quantization_mode", None) is not None:
         return Rule("it is quantized")
     rule = RULES.get(type(operation))
+    if type(operation) in GROUPED and operation.groups != 1:
+        rule = GROUPED[type(operation)]
     if not isinstance(operation, keras.layers.Layer) and rule is None:
         rule = OPERATION_RULES.get(type(operation).__name__)
     if rule is None:
         return Rule(f"no rule says what a {type(operation).__name__} does to closed units")
     reason = rule.refusal(step)
     return rule if reason is None else Rule(reason)
+
+
+def _has_one_tensor(step: Step) -> bool:
+    """Tell whether all that a step is called with is one tensor and plain numbers."""
+    leaves = keras.tree.flatten((step.args, step.kwargs))
+    return len(step.inputs) == 1 and all(isinstance(leaf, (Slot, int, float)) for leaf in leaves)

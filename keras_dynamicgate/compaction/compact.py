@@ -22,7 +22,8 @@ def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 
     it shares no weights with the original, which is not changed. Closed features that the model
     cannot help computing or getting, such as pixels of its input, are left out with one `take`.
     A closed unit that an activation or a `BatchNormalization` turns into another constant goes
-    into the next bias. What cannot be removed safely stays: see `compact_with_report`.
+    into the next bias. A layer that needs its full width, as a sum does, gets closed features put
+    back as constants. What cannot be removed safely stays: see `compact_with_report`.
     Layers with sparse weights become ordinary ones with zeros in their kernels.
 
     Layers whose gates depend on the input stay gated, and the model then needs this package to

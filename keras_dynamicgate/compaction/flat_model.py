@@ -29,18 +29,24 @@ class Slot:
         dtype: String.
         constants: Float array, the value of each feature that is the same for all inputs at all
             positions; NaN elsewhere.
-        needed: Boolean array, the features that some later step reads.
+        spares: Boolean, whether a feature that is not needed spares a product some work.
+        put_back: Boolean array, the constant features that no step computes: where one reads them,
+            they are put in.
+        needed: Boolean array, the features that have to be computed for some later step.
         kept: Boolean array, the features that the new model computes.
     """
 
     shape: tuple
     dtype: str
     constants: np.ndarray = dataclasses.field(init=False)
+    spares: bool = dataclasses.field(default=False, init=False)
+    put_back: np.ndarray = dataclasses.field(init=False)
     needed: np.ndarray = dataclasses.field(init=False)
     kept: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         self.constants = np.full(self.width, np.nan)
+        self.put_back = np.zeros(self.width, bool)
         self.needed = np.zeros(self.width, bool)
         self.kept = np.ones(self.width, bool)
 

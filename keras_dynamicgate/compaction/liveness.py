@@ -3,10 +3,11 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_dynamicgate.compaction.choice import choose_rules
-from keras_dynamicgate.compaction.flat_model import Step
-from keras_dynamicgate.compaction.rule import Whole
+from keras_dynamicgate.compaction.flat_model import Slot, Step
+from keras_dynamicgate.compaction.rule import Whole, at_least_one
 
 
 def analyse(steps: list[Step], outputs: Any) -> None:
@@ -17,14 +18,15 @@ def analyse(steps: list[Step], outputs: Any) -> None:
         outputs: List of the slots that are the outputs of the model.
     """
     choose_rules(steps)
-    _pass(steps, outputs)
-    if not any(_makes_timestep_masks(step.operation) for step in steps):
+    has_masks = any(_makes_timestep_masks(step.operation) for step in steps)
+    _pass(steps, outputs, put_back=not has_masks)
+    if not has_masks:
         return
     # Keras's timestep masks do not survive a take, so where one would be needed, all stays.
     while takes := [step for step in steps if step.alive and needs_take(step)]:
         for step in takes:
             step.rule = Whole(step.rule, "a take would lose the model's timestep mask")
-        _pass(steps, outputs)
+        _pass(steps, outputs, put_back=False)
 
 
 def needs_take(step: Step) -> bool:
@@ -35,23 +37,34 @@ def needs_take(step: Step) -> bool:
     )
 
 
-def _pass(steps: list[Step], outputs: Any) -> None:
+def _pass(steps: list[Step], outputs: Any, put_back: bool) -> None:
     for step in steps:
+        spares = put_back and step.rule.spares(step)
         for slot, constants in zip(step.outputs, step.rule.constants(step), strict=True):
             slot.constants = constants
+            slot.spares = spares
+            slot.put_back = ~at_least_one(~slot.known) if spares else ~slot.all()
             slot.needed = ~slot.all()
     for slot in outputs:
-        slot.needed = slot.all()
+        _need(slot, slot.all())
     for step in reversed(steps):
         step.wants = []
         if step.alive:
             step.wants = step.rule.wants(step)
             for slot, want in zip(step.inputs, step.wants, strict=True):
-                slot.needed = slot.needed | want
+                _need(slot, want)
     for step in steps:
         if step.alive:
             for slot, kept in zip(step.outputs, step.rule.keeps(step), strict=True):
                 slot.kept = kept
+
+
+def _need(slot: Slot, want: np.ndarray) -> None:
+    """Note that a step reads features, all of which are computed but those that are put back."""
+    needed = slot.needed | (want & ~slot.put_back)
+    if want.any() and not needed.any():
+        needed[np.argmax(want)] = True
+    slot.needed = needed
 
 
 def _makes_timestep_masks(operation: Any) -> bool:

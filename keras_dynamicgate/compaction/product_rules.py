@@ -8,10 +8,12 @@ from keras import ops
 from keras_dynamicgate.compaction.flat_model import Slot, Step
 from keras_dynamicgate.compaction.rule import ONE_MUST_STAY, Rule, at_least_one
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.layer_types import is_padded
 
 if TYPE_CHECKING:
     from keras_dynamicgate.compaction.rebuild import NewLayers
 
+WHOLE_GROUPS = "it works in groups of channels, which go as wholes"
 ACROSS_UNITS = "its activation works across units or is not one of Keras's"
 
 
@@ -33,16 +35,14 @@ class ProductRule(Rule):
         layer = step.operation
         if getattr(layer, "data_format", "channels_last") != "channels_last":
             return "its channels are not on the last axis"
-        if getattr(layer, "groups", 1) != 1:
-            return "it works in groups of channels"
         return None
 
     def foldable(self, step: Step) -> np.ndarray:
         """Tell which inputs are constant and act as a bias."""
-        constants = step.inputs[0].constants
+        slot, layer = step.inputs[0], step.operation
         # Padding puts zeros beside the constant: at the border its sum is another one.
-        padded = getattr(step.operation, "padding", "valid") != "valid"
-        return constants == 0 if padded else np.isfinite(constants)
+        padded = hasattr(layer, "padding") and is_padded(layer)
+        return slot.constants == 0 if padded else slot.known
 
     def constants(self, step: Step) -> list[np.ndarray]:
         slot, layer = step.inputs[0], step.operation
@@ -50,6 +50,9 @@ class ProductRule(Rule):
             return super().constants(step)
         kernel, bias = _weights(layer)
         return [image(layer.activation, slot.constants @ over_positions(kernel) + bias)]
+
+    def spares(self, step: Step) -> bool:
+        return True
 
     def wants(self, step: Step) -> list[np.ndarray]:
         return [at_least_one(~self.foldable(step))]
@@ -78,6 +81,53 @@ class ProductRule(Rule):
         outputs = layer(*args, **kwargs)
         weights = [kernel[..., step.wants[0], :][..., kept], folded[kept]]
         layer.set_weights(weights[: 1 + use_bias])
+        return outputs
+
+
+class Grouped(ProductRule):
+    """Convolutions in groups of channels, of kernel `(..., inputs of a group, outputs)`.
+
+    Groups go as wholes, since all that are left must be of one size: those of whose outputs none
+    is needed.
+    """
+
+    def constants(self, step: Step) -> list[np.ndarray]:
+        layer, foldable = step.operation, self.foldable(step)
+        kernel, bias = _weights(layer)
+        groups = layer.groups
+        known = foldable.reshape(groups, -1).all(axis=1)
+        inputs = np.where(foldable, step.inputs[0].constants, 0.0).reshape(groups, -1)
+        kernels = np.stack(np.split(over_positions(kernel), groups, axis=-1))
+        sums = np.einsum("gi,gio->go", inputs, kernels).reshape(-1) + bias
+        closed = np.repeat(known, bias.size // groups)
+        return [np.where(closed, image(layer.activation, sums), np.nan)]
+
+    def wants(self, step: Step) -> list[np.ndarray]:
+        return [np.repeat(self._groups(step), step.inputs[0].width // step.operation.groups)]
+
+    def keeps(self, step: Step) -> list[np.ndarray]:
+        return [np.repeat(self._groups(step), step.outputs[0].width // step.operation.groups)]
+
+    def _groups(self, step: Step) -> np.ndarray:
+        """Tell which groups are needed."""
+        slot, layer = step.outputs[0], step.operation
+        needed = slot.needed if is_feature_wise(layer.activation) else slot.all()
+        return np.any(needed.reshape(layer.groups, -1), axis=1)
+
+    def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
+        slot, (want,) = step.inputs[0], step.wants
+        return [(slot, slot.known & want, WHOLE_GROUPS)]
+
+    def why_unneeded(self, step: Step) -> str | None:
+        return WHOLE_GROUPS
+
+    def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
+        operation, kept = step.operation, step.outputs[0].kept
+        groups = int(self._groups(step).sum())
+        layer, _ = layers.copy(step, {"filters": int(kept.sum()), "groups": groups, **WITHOUT_LORA})
+        outputs = layer(*args, **kwargs)
+        kernel, bias = _weights(operation)
+        layer.set_weights([kernel[..., kept], bias[kept]][: 1 + operation.use_bias])
         return outputs
 
 

@@ -29,7 +29,8 @@ def rebuild(model: keras.Model, steps: FlatModel) -> keras.Model:
             args, kwargs = tensors.arguments(step)
             outputs = keras.tree.flatten(step.rule.build(step, args, kwargs, layers))
             tensors.update(zip(step.outputs, outputs, strict=True))
-    outputs = [tensors[slot] for slot in steps.outputs]
+    layers.restore_initializers()
+    outputs = [tensors.part(slot, slot.all()) for slot in steps.outputs]
     return keras.Model(
         keras.tree.pack_sequence_as(original.input, inputs),
         keras.tree.pack_sequence_as(original.output, outputs),
@@ -38,10 +39,15 @@ def rebuild(model: keras.Model, steps: FlatModel) -> keras.Model:
 
 
 class NewLayers:
-    """Makes the layers of the new model and gives them unique names."""
+    """Makes the layers of the new model and gives them unique names.
+
+    Their weights come from the original, so that they start from zeros: to draw random numbers of
+    every shape first would take longer than all the rest.
+    """
 
     def __init__(self) -> None:
         self._names: set[str] = set()
+        self._initializers: list[tuple[Any, str, Any]] = []
         self._shared: dict[Any, Any] = {}
 
     def name(self, name: str) -> str:
@@ -76,7 +82,23 @@ class NewLayers:
         new = type(operation).from_config(config)
         if getattr(operation, "weights", None):
             self._shared[id(operation)] = new
+            self._start_from_zeros(new)
         return new, True
+
+    def _start_from_zeros(self, layer: Any) -> None:
+        for each in graph.all_layers(layer, include_self=True):
+            for name in [name for name in vars(each) if name.endswith("_initializer")]:
+                self._initializers.append((each, name, getattr(each, name)))
+                setattr(each, name, _zeros)
+
+    def restore_initializers(self) -> None:
+        """Give the built layers the initializers of the original ones."""
+        for layer, name, initializer in self._initializers:
+            setattr(layer, name, initializer)
+
+
+def _zeros(shape: Any, dtype: Any = None) -> np.ndarray:
+    return np.zeros(shape, dtype)  # not of `ops`, where JAX compiles a program for each shape
 
 
 class _Tensors(dict):
@@ -87,12 +109,12 @@ class _Tensors(dict):
         wants = iter(step.wants)
 
         def fill(leaf: Any) -> Any:
-            return self._part(leaf, next(wants)) if isinstance(leaf, Slot) else leaf
+            return self.part(leaf, next(wants)) if isinstance(leaf, Slot) else leaf
 
         leaves = [fill(leaf) for leaf in keras.tree.flatten((step.args, step.kwargs))]
         return keras.tree.pack_sequence_as((step.args, step.kwargs), leaves)
 
-    def _part(self, slot: Slot, want: np.ndarray) -> Any:
+    def part(self, slot: Slot, want: np.ndarray) -> Any:
         """Give the wanted features of a slot, `None` if there are none."""
         if not want.any():
             return None
@@ -100,8 +122,29 @@ class _Tensors(dict):
             return self[slot]
         key = (slot, want.tobytes())
         if key not in self:
-            self[key] = take_features(self[slot], np.flatnonzero(want[slot.kept]))
+            self[key] = _wanted(self[slot], slot, want)
         return self[key]
+
+
+def _wanted(tensor: Any, slot: Slot, want: np.ndarray) -> Any:
+    """Take the wanted features of a tensor with the kept ones, and put constants where it has none.
+
+    Args:
+        tensor: Symbolic tensor of shape `(batch, ..., kept features)`.
+        slot: The slot that the tensor holds a part of.
+        want: Boolean array.
+    """
+    indices = (np.cumsum(slot.kept) - 1)[want]
+    missing = ~slot.kept[want]
+    if not missing.any():
+        return take_features(tensor, indices)
+    indices[missing] = slot.kept.sum()
+    with_zero = ops.pad(tensor, [(0, 0)] * (len(tensor.shape) - 1) + [(0, 1)])
+    taken = take_features(with_zero, indices)
+    constants = np.where(missing, slot.constants[want], 0.0)
+    if not constants.any():
+        return taken
+    return keras.layers.Rescaling(1.0, constants.tolist(), dtype=tensor.dtype)(taken)
 
 
 def take_features(tensor: Any, indices: np.ndarray) -> Any:

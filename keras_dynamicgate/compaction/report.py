@@ -136,14 +136,15 @@ def _kept(steps: FlatModel) -> list[KeptUnits]:
         if not step.alive:
             continue
         for slot, mask, reason in step.rule.stays(step):
-            _add(kept, steps.source(slot), mask, step.name, reason)
+            _add(kept, steps.source(slot), mask & ~slot.put_back, step.name, reason)
         why_unneeded = step.rule.why_unneeded(step)
         for slot in step.outputs if why_unneeded else ():
             _add(kept, step.name, slot.kept & ~slot.needed, step.name, why_unneeded)
         for entry in kept_by_gates(step, steps.calibration):
             _add(kept, *entry)
     for slot in steps.outputs:
-        _add(kept, steps.source(slot), slot.known, "", "they are outputs of the model")
+        computed = slot.known & ~slot.put_back
+        _add(kept, steps.source(slot), computed, "", "they are outputs of the model")
     return kept
 
 

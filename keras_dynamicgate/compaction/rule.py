@@ -31,6 +31,10 @@ class Rule:
         """Give for each output the values of its constant features, NaN for the others."""
         return [np.full(slot.width, np.nan) for slot in step.outputs]
 
+    def spares(self, step: Step) -> bool:
+        """Tell whether output features that are not needed spare a product some work."""
+        return False
+
     def wants(self, step: Step) -> list[np.ndarray]:
         """Give for each input which features the step must read, `needed` of the outputs known."""
         return [slot.all() for slot in step.inputs]

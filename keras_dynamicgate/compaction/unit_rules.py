@@ -8,9 +8,10 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.compaction.flat_model import Slot, Step
-from keras_dynamicgate.compaction.product_rules import ACROSS_UNITS, image
+from keras_dynamicgate.compaction.product_rules import ACROSS_UNITS, image, over_positions
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.layer_types import is_on_last_axis, is_padded
 
 if TYPE_CHECKING:
     from keras_dynamicgate.compaction.rebuild import NewLayers
@@ -26,6 +27,9 @@ class UnitWise(Rule):
 
     def constants(self, step: Step) -> list[np.ndarray]:
         return [step.inputs[0].constants]
+
+    def spares(self, step: Step) -> bool:
+        return any(slot.spares for slot in step.inputs)
 
     def wants(self, step: Step) -> list[Any]:
         return [step.outputs[0].needed for _ in step.inputs]
@@ -61,9 +65,24 @@ class Mapped(UnitWise):
 
     def constants(self, step: Step) -> list[np.ndarray]:
         slot = step.inputs[0]
+        if not slot.known.any():
+            return [slot.constants]
         row = np.where(slot.known, slot.constants, 0.0).astype("float32")
         row = row.reshape((1,) * (len(slot.shape) - 1) + (-1,))
         values = ops.convert_to_numpy(step.operation(row)).astype("float64").reshape(-1)
+        return [np.where(slot.known, values, np.nan)]
+
+
+class Calculated(Mapped):
+    """Operations such as `x + 3`, which change each number of one tensor by the same numbers."""
+
+    def constants(self, step: Step) -> list[np.ndarray]:
+        slot = step.inputs[0]
+        row = np.where(slot.known, slot.constants, 0.0).astype("float32")
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: row if leaf is slot else leaf, (step.args, step.kwargs)
+        )
+        values = ops.convert_to_numpy(step.operation(*args, **kwargs)).astype("float64")
         return [np.where(slot.known, values, np.nan)]
 
 
@@ -88,9 +107,8 @@ class Standardized(Mapped):
     """`Normalization` on the last axis or as a whole: its statistics become constants."""
 
     def refusal(self, step: Step) -> str | None:
-        layer, last = step.operation, len(step.inputs[0].shape) - 1
-        on_last = {axis % (last + 1) for axis in layer.axis} <= {last}
-        return None if on_last else "it does not work on the last axis"
+        on_last_axis = is_on_last_axis(step.operation, len(step.inputs[0].shape))
+        return None if on_last_axis else "it does not work on the last axis"
 
     def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, wanted = step.operation, step.wants[0]
@@ -111,12 +129,8 @@ class Activation(Mapped):
         return None if is_feature_wise(step.operation.activation) else ACROSS_UNITS
 
 
-class Normalized(Mapped):
+class Normalized(Standardized):
     """`BatchNormalization` on the last axis: a mapping with weights for each feature."""
-
-    def refusal(self, step: Step) -> str | None:
-        last = len(step.inputs[0].shape) - 1
-        return None if step.operation.axis in (-1, last) else "it does not work on the last axis"
 
     def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, _ = layers.copy(step)
@@ -154,10 +168,12 @@ class Depthwise(UnitWise):
         return super().refusal(step)
 
     def constants(self, step: Step) -> list[np.ndarray]:
-        layer = step.operation
-        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(1)
-        closed = np.repeat(step.inputs[0].constants == 0, layer.depth_multiplier)
-        return [np.where(closed, image(layer.activation, bias), np.nan)]
+        layer, slot = step.operation, step.inputs[0]
+        kernel, *bias = (weights.astype("float64") for weights in layer.get_weights())
+        known = slot.constants == 0 if is_padded(layer) else slot.known
+        sums = over_positions(kernel) * np.where(known, slot.constants, 0.0)[:, None]
+        values = image(layer.activation, sums.reshape(-1) + (bias[0] if bias else 0.0))
+        return [np.where(np.repeat(known, layer.depth_multiplier), values, np.nan)]
 
     def wants(self, step: Step) -> list[Any]:
         needed = step.outputs[0].needed.reshape(-1, step.operation.depth_multiplier)
@@ -168,7 +184,8 @@ class Depthwise(UnitWise):
 
     def stays(self, step: Step) -> list[tuple[Slot, np.ndarray, str | None]]:
         slot = step.inputs[0]
-        return [(slot, slot.known & (slot.constants != 0) & step.wants[0], self.reason)]
+        lost = slot.known & (slot.constants != 0) & is_padded(step.operation)
+        return [(slot, lost & step.wants[0], self.reason)]
 
     def build(self, step: Step, args: Any, kwargs: Any, layers: "NewLayers") -> Any:
         layer, _ = layers.copy(step)

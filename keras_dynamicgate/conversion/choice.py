@@ -9,6 +9,8 @@ from keras import ops
 from keras_dynamicgate.conversion.configs import with_live_parts
 from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, size
 from keras_dynamicgate.gating.arguments import DEFAULTS
+from keras_dynamicgate.gating.gate_network import GateNetwork
+from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.gated_layer import GatedLayer, resolve_block_size
 from keras_dynamicgate.utils import checks
 
@@ -136,13 +138,48 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
         gated = GATED[type(layer)](**{**_config(layer), **settings})
     except ValueError as error:
         raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
-    gate = gated.gate
+    _check_gate(gated.gate)
+    (product,) = gated.dense_layers
+    _start_from(product, "kernel_initializer", layer.kernel)
+    if layer.bias is not None:
+        _start_from(product, "bias_initializer", layer.bias)
+    return gated
+
+
+def gate_behind(candidate: LayerCandidate, settings: dict[str, Any]) -> DynamicGate:
+    """Make the gate that comes some layers behind a chosen layer, not yet built.
+
+    Args:
+        candidate: A `LayerCandidate`.
+        settings: Dict of gate arguments.
+
+    Raises:
+        ValueError: If a gate argument is outside what is allowed for this layer.
+    """
+    layer = candidate.layer
+    try:
+        block_size = resolve_block_size(settings["block_size"], size(layer))
+        named = {"name": f"{layer.name}_gate", "dtype": layer.dtype_policy}
+        gate = DynamicGate(**{**settings, "block_size": block_size, **named})
+    except ValueError as error:
+        raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
+    _check_gate(gate.gate)
+    gate.trainable = layer.trainable
+    return gate
+
+
+def is_static(gate: Any) -> bool:
+    """Tell whether an argument `gate` asks for gates that are the same for all inputs."""
+    return gate == "static" or (isinstance(gate, GateNetwork) and not gate.input_dependent)
+
+
+def _check_gate(gate: Any) -> None:
+    """Raise unless there are gates, and they are open at the start."""
     if gate is None:
         raise ValueError(
             "Argument `gate` must name a gate network. To leave a layer as it is, leave it out of "
             "`layers`. Received: gate=None"
         )
-    # Otherwise all gates would be closed at the start.
     threshold = gate.initial_threshold
     checks.number(
         "initial_open",
@@ -150,11 +187,6 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
         f"above `threshold`, {threshold}",
         lambda probability: probability > threshold,
     )
-    (product,) = gated.dense_layers
-    _start_from(product, "kernel_initializer", layer.kernel)
-    if layer.bias is not None:
-        _start_from(product, "bias_initializer", layer.bias)
-    return gated
 
 
 def _start_from(product: keras.layers.Layer, name: str, weight: keras.Variable) -> None:

@@ -27,15 +27,19 @@ class ModelCopy:
             made by `choice.gated_layer`.
             Where the layer is inside a composite layer, that becomes a `GatedComposite`.
         input_gates: Dict from the `id` of a layer to an unbuilt layer that is put in front of it.
+        gates_behind: Dict from a call in the graph of the model to an unbuilt layer that is put
+            behind it.
     """
 
     def __init__(
         self,
         replacements: dict[int, keras.layers.Layer],
         input_gates: dict[int, keras.layers.Layer],
+        gates_behind: dict[graph.Node, keras.layers.Layer],
     ) -> None:
         self._replacements = replacements
         self._input_gates = input_gates
+        self._gates_behind = gates_behind
         self._layers: dict[int, Any] = {}
         self._models: dict[int, Any] = {}
 
@@ -84,10 +88,14 @@ class ModelCopy:
     def _copy_sequential(self, model: keras.Model) -> keras.Model:
         (tensor,) = graph.functional(model).inputs
         layers = [_copy_input(tensor)]
+        # In a Sequential model, no layer is called twice.
+        behind = {id(node.operation): gate for node, gate in self._gates_behind.items()}
         for layer in model.layers:
             if id(layer) in self._input_gates:
                 layers.append(self._input_gates[id(layer)])
             layers.append(self._copy_operation(layer))
+            if id(layer) in behind:
+                layers.append(behind[id(layer)])
         return keras.Sequential(layers, name=model.name)
 
     def _copy_graph(self, model: keras.Model) -> keras.Model:
@@ -100,7 +108,10 @@ class ModelCopy:
                     lambda leaf: gate(leaf) if isinstance(leaf, keras.KerasTensor) else leaf,
                     (args, kwargs),
                 )
-            return keras.tree.flatten(self._copy_operation(operation)(*args, **kwargs))
+            outputs = self._copy_operation(operation)(*args, **kwargs)
+            if node in self._gates_behind:
+                outputs = self._gates_behind[node](outputs)
+            return keras.tree.flatten(outputs)
 
         outputs = graph.walk(model, inputs, visit)
         return keras.Model(

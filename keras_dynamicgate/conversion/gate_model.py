@@ -7,8 +7,9 @@ import keras
 
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.calibration import check_data, start_from_data
-from keras_dynamicgate.conversion.choice import choose, gated_layer
+from keras_dynamicgate.conversion.choice import choose, gate_behind, gated_layer, is_static
 from keras_dynamicgate.conversion.copies import ModelCopy
+from keras_dynamicgate.conversion.placement import places_behind
 from keras_dynamicgate.conversion.regression import open_all
 from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, survey
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -46,9 +47,12 @@ def gate_model(
     `count_macs` and `MacBudget` do not take such a model.
 
     A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
-    zeros on and the next layer saves its rows as well; a `BatchNormalization` turns them into
-    another constant, and then the layer saves its own columns alone. Frozen layers stay frozen,
-    their gates, too.
+    zeros on and the next layer saves its rows as well. Static gates whose layer is followed by a
+    `BatchNormalization`, a depthwise convolution or an activation that makes something else of 0
+    stand behind the last of these, as a `DynamicGate` of the layer's name and `_gate`: a channel
+    that is closed there need not be computed in any of them. Input-dependent gates have to stand in
+    their layer; a `BatchNormalization` turns the zeros into another constant, and then it saves
+    its own columns alone. Frozen layers stay frozen, their gates, too.
 
     Args:
         model: A built Sequential or Functional model; models inside it are followed. It is not
@@ -110,13 +114,19 @@ def gate_model(
     if not chosen:
         raise _nothing_to_gate(model, candidates)
     settings = {"gate": gate, "block_size": block_size, "initial_open": initial_open}
-    gated = {each: gated_layer(each, {**settings, **own}) for each, own in chosen.items()}
-    input_gates = _input_gates(gated, initial_open) if input_gate else {}
+    places = places_behind(model)
+    gated, behind = {}, {}
+    for each, own in chosen.items():
+        arguments = {**settings, **own}
+        if id(each.layer) in places and is_static(arguments["gate"]):
+            behind[places[id(each.layer)]] = gate_behind(each, arguments)
+        else:
+            gated[id(each.layer)] = gated_layer(each, arguments)
+    input_gates = _input_gates(chosen, initial_open) if input_gate else {}
     if calibration_data is not None:
         check_data(model, calibration_data)
-    copies = ModelCopy({id(each.layer): layer for each, layer in gated.items()}, input_gates)
-    new = copies.copy(model)
-    new_layers = [*gated.values(), *input_gates.values()]
+    new = ModelCopy(gated, input_gates, behind).copy(model)
+    new_layers = [*gated.values(), *behind.values(), *input_gates.values()]
     for layer in new_layers:
         open_all(layer.gate)
     if calibration_data is not None:

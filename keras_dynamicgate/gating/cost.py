@@ -117,7 +117,10 @@ class Flow:
 
     Attributes:
         shape: Tuple of integers, the shape without the batch axis.
-        open: Which features are open, `None` if all are. A closed feature is exactly 0.
+        open: Which features are open, `None` if all are. A closed feature is the same number for
+            all inputs and at all positions.
+        closed_at_zero: Whether that number is 0, which a gate makes it. Behind an offset, as
+            `BatchNormalization` has one, it is another, which the next bias can take in.
         producers: The products whose output features are those of this tensor and of no other, so
             that what a static gate closes here need not be computed there.
 
@@ -130,8 +133,28 @@ class Flow:
     shape: tuple[int, ...]
     open: Open | None = None
     producers: tuple[Product, ...] = ()
+    closed_at_zero: bool = True
 
+    @property
+    def nonzero(self) -> Open | None:
+        """Which features may differ from 0, `None` if all may."""
+        return self.open if self.closed_at_zero else None
 
-def per_channel(flow: Flow) -> Open | None:
-    """Give what is open if it is the same at all positions, else `None`: all of it."""
-    return None if flow.open is None or flow.open.per_position else flow.open
+    def channels_read(self, padded: bool) -> Open | None:
+        """Give the features that a window over the positions has to read, `None` if all.
+
+        Args:
+            padded: Whether the window meets zeros beside the tensor, so that a closed feature that
+                is not 0 adds something else at the border.
+        """
+        features = self.nonzero if padded else self.open
+        return None if features is None or features.per_position else features
+
+    def shifted(self) -> "Flow":
+        """Give what becomes of it where 0 is turned into something else.
+
+        A feature that an input-dependent gate closes for some inputs then is no longer left out of
+        the products that read it.
+        """
+        fixed = None if self.open is None else self.open.fixed
+        return dataclasses.replace(self, open=fixed, closed_at_zero=False)

@@ -135,7 +135,8 @@ class Gate(keras.layers.Layer):
 
     def opening(self, shape: tuple[int, ...]) -> GateOpen:
         """Describe for the MAC count which units of an output are open, given the input's shape."""
-        return GateOpen(self, self.block_size, self.input_dependent and len(shape) > 1)
+        dependent = self.input_dependent
+        return GateOpen(self, self.block_size, dependent, dependent and len(shape) > 1)
 
     def _state(self, name: str, value: Any, shape: tuple[int, ...] = ()) -> keras.Variable:
         return self.add_weight(

@@ -6,7 +6,7 @@ budget).
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,11 @@ class Open:
     @property
     def per_position(self) -> bool:
         """Whether the positions of one sample can differ."""
+        raise NotImplementedError
+
+    @property
+    def fixed(self) -> "Open | None":
+        """What is left of this description, `None` if nothing, without input-dependent gates."""
         raise NotImplementedError
 
     def features(self, masks: Masks, xp: Any = np) -> Any:
@@ -47,15 +52,20 @@ class Open:
 
 @dataclasses.dataclass(frozen=True)
 class GateOpen(Open):
-    """Features in blocks that share one gate of the layer `gate`."""
+    """Features in blocks that share one gate of `gate`."""
 
     gate: Any
     block_size: int
+    input_dependent: bool = True
     differs_by_position: bool = False
 
     @property
     def per_position(self) -> bool:
         return self.differs_by_position
+
+    @property
+    def fixed(self) -> Open | None:
+        return None if self.input_dependent else self
 
     def features(self, masks: Masks, xp: Any = np) -> Any:
         return xp.repeat(masks[self.gate], self.block_size, axis=-1)
@@ -78,6 +88,10 @@ class BothOpen(Open):
     def per_position(self) -> bool:
         return self.one.per_position or self.other.per_position
 
+    @property
+    def fixed(self) -> Open | None:
+        return both(self.one.fixed, self.other.fixed)
+
     def features(self, masks: Masks, xp: Any = np) -> Any:
         return self.one.features(masks, xp) * self.other.features(masks, xp)
 
@@ -95,6 +109,10 @@ class EitherOpen(Open):
     @property
     def per_position(self) -> bool:
         return self.one.per_position or self.other.per_position
+
+    @property
+    def fixed(self) -> Open | None:
+        return either(self.one.fixed, self.other.fixed)
 
     def features(self, masks: Masks, xp: Any = np) -> Any:
         one, other = self.one.features(masks, xp), self.other.features(masks, xp)
@@ -114,6 +132,10 @@ class JoinedOpen(Open):
     @property
     def per_position(self) -> bool:
         return any(part is not None and part.per_position for part, _ in self.parts)
+
+    @property
+    def fixed(self) -> Open | None:
+        return joined((None if part is None else part.fixed, width) for part, width in self.parts)
 
     def features(self, masks: Masks, xp: Any = np) -> Any:
         pieces = [
@@ -147,6 +169,11 @@ class ReshapedOpen(Open):
     def per_position(self) -> bool:
         return len(self.new_shape) > 1
 
+    @property
+    def fixed(self) -> Open | None:
+        source = self.source.fixed
+        return None if source is None else dataclasses.replace(self, source=source)
+
     def features(self, masks: Masks, xp: Any = np) -> Any:
         features = with_rank(self.source.features(masks, xp), len(self.old_shape) + 1, xp)
         samples = features.shape[0]
@@ -167,6 +194,11 @@ class PooledOpen(Open):
     def per_position(self) -> bool:
         return False
 
+    @property
+    def fixed(self) -> Open | None:
+        source = self.source.fixed
+        return None if source is None else PooledOpen(source)
+
     def features(self, masks: Masks, xp: Any = np) -> Any:
         features = self.source.features(masks, xp)
         return xp.reshape(features, (features.shape[0], -1))
@@ -184,6 +216,10 @@ class ShareOpen(Open):
     @property
     def per_position(self) -> bool:
         return False
+
+    @property
+    def fixed(self) -> Open | None:
+        return None
 
     def features(self, masks: Masks, xp: Any = np) -> Any:
         return xp.full((1, 1), self.open_share)
@@ -210,3 +246,9 @@ def either(one: Open | None, other: Open | None) -> Open | None:
     if one is None or other is None:
         return None
     return one if one == other else EitherOpen(one, other)
+
+
+def joined(parts: Iterable[tuple[Open | None, int]]) -> Open | None:
+    """Put descriptions of the given widths, `None` meaning all open, side by side."""
+    parts = tuple(parts)
+    return None if all(part is None for part, _ in parts) else JoinedOpen(parts)

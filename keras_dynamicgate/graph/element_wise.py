@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
 
 FEATURE_WISE = (
     "linear",
@@ -65,6 +66,11 @@ def is_feature_wise(activation: Any) -> bool:
     if getattr(keras.activations, name, None) is activation:
         return name in FEATURE_WISE
     return _is_made_of_element_wise(activation)
+
+
+def keeps_zero(activation: Any) -> bool:
+    """Tell whether an activation that maps each number by itself turns 0 into 0."""
+    return activation is None or not ops.convert_to_numpy(activation(ops.zeros((1,))))[0]
 
 
 def is_element_wise(operation: keras.Operation) -> bool:

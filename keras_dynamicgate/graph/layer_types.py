@@ -29,6 +29,22 @@ PADDING = tuple(f"ZeroPadding{rank}D" for rank in (1, 2, 3))
 Rule = TypeVar("Rule")
 
 
+def is_padded(layer: layers.Layer) -> bool:
+    """Tell whether the window of a convolution meets zeros beside its input."""
+    return bool(layer.padding != "valid" and any(size > 1 for size in layer.kernel_size))
+
+
+def is_on_last_axis(layer: layers.Layer, rank: int) -> bool:
+    """Tell whether a normalisation has its weights or statistics along the last axis alone.
+
+    Args:
+        layer: A `BatchNormalization` or `Normalization` layer.
+        rank: Integer, the number of axes of its input, the batch axis included.
+    """
+    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
+    return {axis % rank for axis in axes} <= {rank - 1}
+
+
 def by_name(rule: Rule, *names: str) -> dict[type[layers.Layer], Rule]:
     """Give a rule to the Keras layers of these names that the installed version has.
 

@@ -94,7 +94,7 @@ class DynamicGate(GatedLayer):
             return [], inputs
         opening = self.gate.opening(inputs.shape)
         products = self.gate.network.products(inputs.shape, inputs.open)
-        output = Flow(inputs.shape, both(inputs.open, opening))
+        output = Flow(inputs.shape, both(inputs.nonzero, opening))
         if not self.gate.input_dependent:
             output.producers = inputs.producers
             for product in inputs.producers:

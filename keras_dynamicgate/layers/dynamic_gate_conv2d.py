@@ -7,10 +7,11 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
-from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
+from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import PooledOpen
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.layer_types import is_padded
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 from keras_dynamicgate.utils.types import PartialShape
@@ -211,14 +212,18 @@ class DynamicGateConv2D(GatedLayer):
         shape = self.compute_output_shape((1, *inputs.shape))[1:]
         channels = inputs.shape[self.channel_axis - 1]
         last = self.data_format == "channels_last"
-        inputs_open = per_channel(inputs) if last else None
+        inputs_open = inputs.channels_read(is_padded(self.conv)) if last else None
         pixels = positions(shape) if last else math.prod(shape[1:])
         product = Product(
             pixels * self._macs_per_position(channels),
             inputs_open if self.conv.groups == 1 else None,
         )
-        # An activation across channels, such as softmax, needs all of them, also the closed ones.
-        own_filters = is_feature_wise(self.activation)
+        # An activation across channels, such as softmax, needs all of them, also the closed ones,
+        # and a group of channels goes as a whole.
+        whole_groups = (
+            self.conv.groups == 1 or self.block_size % (self.filters // self.conv.groups) == 0
+        )
+        own_filters = is_feature_wise(self.activation) and whole_groups
         output = Flow(shape, producers=(product,) if own_filters and last else ())
         if self.gate is None:
             return [product], output

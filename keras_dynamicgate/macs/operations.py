@@ -70,7 +70,7 @@ def _without_dots(term: str, rank: int) -> str:
 
 def _open_rows(left: Flow | Tensor, right: Flow | Tensor) -> Open | None:
     """Give the open rows of a kernel; a product of two activations counts in full."""
-    return left.open if isinstance(left, Flow) and not isinstance(right, Flow) else None
+    return left.nonzero if isinstance(left, Flow) and not isinstance(right, Flow) else None
 
 
 def attention(operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape) -> Cost:
@@ -83,7 +83,7 @@ def attention(operation: keras.Operation, args: Arguments, kwargs: Keywords, sha
 def element_wise(
     operation: keras.Operation, args: Arguments, kwargs: Keywords, shape: Shape
 ) -> Cost:
-    """Rule of operations on each number: closed features stay closed if 0 is turned into 0."""
+    """Rule of operations on each number: closed features stay closed if all positions are alike."""
     flows = flows_in(args, kwargs)
     if any(flow.shape != shape for flow in flows):
         return [], Flow(shape)
@@ -91,18 +91,26 @@ def element_wise(
         merge = MERGES.get(type(operation).__name__, rules.opening)
         return merge(operation, flows, shape)
     (flow,) = flows
+    if flow.open is None:
+        return rules.unit_wise(operation, flows, shape)
     # Run the operation itself, since its constants are among its arguments.
-    if flow.open is not None and np.any(ops.convert_to_numpy(_at_zero(operation, args, kwargs))):
-        return rules.shifted(operation, flows, shape)
-    return rules.unit_wise(operation, flows, shape)
+    at_zero = _at(0.0, operation, args, kwargs)
+    if flow.closed_at_zero and not np.any(at_zero):
+        return rules.unit_wise(operation, flows, shape)
+    values = [at_zero] if flow.closed_at_zero else [at_zero, _at(1.0, operation, args, kwargs)]
+    if any(np.any(rows != rows[0]) for rows in values):
+        return [], Flow(shape, producers=flow.producers)
+    return rules.shifted(operation, flows, shape)
 
 
-def _at_zero(operation: keras.Operation, args: Arguments, kwargs: Keywords) -> Tensor:
+def _at(value: float, operation: keras.Operation, args: Arguments, kwargs: Keywords) -> np.ndarray:
+    """Give what an operation makes of a tensor full of one value, a row for each position."""
     args, kwargs = keras.tree.map_structure(
-        lambda leaf: ops.zeros((1, *leaf.shape)) if isinstance(leaf, Flow) else leaf,
+        lambda leaf: ops.full((1, *leaf.shape), value) if isinstance(leaf, Flow) else leaf,
         (args, kwargs),
     )
-    return operation(*args, **kwargs)
+    values: np.ndarray = ops.convert_to_numpy(operation(*args, **kwargs))
+    return values.reshape(-1, values.shape[-1])
 
 
 def by_flows(rule: rules.Rule) -> OperationRule:

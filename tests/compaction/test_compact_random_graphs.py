@@ -6,7 +6,8 @@ import pytest
 from compaction.random_graphs import random_model
 from keras import ops
 
-from keras_dynamicgate.compaction.compact import compact_with_report
+from keras_dynamicgate.compaction.compact import compact, compact_with_report
+from keras_dynamicgate.macs.count import count_macs
 
 
 @pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")
@@ -24,6 +25,21 @@ def test_outputs_are_those_of_the_masked_model(first):
             np.testing.assert_allclose(output / scale, expected / scale, atol=1e-5, err_msg=seed)
         removed += report.parameters_before - report.parameters_after
     assert removed > 200
+
+
+@pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")
+def test_what_the_masked_model_counts_as_executed_is_what_the_compacted_one_costs():
+    compared = 0
+    for seed in range(30):
+        model = random_model(seed)
+        try:
+            counted = count_macs(model)
+        except ValueError:  # It calls a gated layer more than once, which is not counted.
+            continue
+        small = count_macs(compact(model))
+        assert small.executed + small.gates == pytest.approx(counted.executed + counted.gates), seed
+        compared += counted.executed < counted.dense
+    assert compared > 5
 
 
 def _run(model, x):

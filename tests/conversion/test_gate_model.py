@@ -66,7 +66,7 @@ def test_outputs_are_the_same_for_any_input_also_after_saving(gate, tmp_path):
     model = classifier()
     gated = kdg.gate_model(model, gate=gate)
     assert type(gated) is keras.Sequential
-    assert names(gated) == ["first", "second"]
+    assert names(gated) == ["first_gate" if gate == "static" else "first", "second"]
     check_same(model, gated, X, path=tmp_path)
     assert kdg.count_macs(gated, X).open_ratio == 1.0
     assert float(gated_layers(gated)[0].gate.initial_open) == 0.99

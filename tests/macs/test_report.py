@@ -123,9 +123,9 @@ def test_expected_macs_weigh_by_probability():
 
 
 @pytest.mark.parametrize(
-    ("activation", "executed"), [("relu", 3), ("tanh", 3), ("sigmoid", 12), ("softmax", 12)]
+    ("activation", "executed"), [("relu", 3), ("tanh", 3), ("sigmoid", 3), ("softmax", 12)]
 )
-def test_mask_passes_activations_that_keep_zero(activation, executed):
+def test_mask_passes_activations_of_each_unit_alone(activation, executed):
     model = keras.Sequential(
         [
             keras.Input((20,)),
@@ -143,12 +143,12 @@ def test_mask_passes_activations_that_keep_zero(activation, executed):
     [
         ([layers.ReLU()], 3),
         ([layers.Dropout(0.5)], 3),
-        ([layers.BatchNormalization()], 12),
+        ([layers.BatchNormalization()], 3),
         ([layers.LayerNormalization()], 12),
         ([layers.Reshape((2, 2)), layers.Flatten()], 3),
     ],
 )
-def test_mask_passes_layers_that_keep_zero(between, executed):
+def test_mask_passes_layers_that_keep_units_apart(between, executed):
     model = keras.Sequential(
         [keras.Input((20,)), kdg.DynamicGateDense(4, **LAYERS), *between, layers.Dense(3)]
     )
@@ -549,17 +549,87 @@ def test_channel_gates_are_counted_for_each_sample_and_read_only_open_channels()
     assert [layer.gates for layer in report.layers] == [2 * 2, 0.75 * 4 * 2, 0]
 
 
-def test_channel_gates_in_groups_save_filters_and_no_rows():
+@pytest.mark.parametrize(("block_size", "executed"), [(1, 8), (2, 4)])
+def test_channel_gates_in_groups_save_whole_groups_and_no_rows(block_size, executed):
+    gate = {"gate": "static", "block_size": block_size}
     model = keras.Sequential(
         [
             keras.Input((1, 1, 4)),
             kdg.DynamicGate(),
-            kdg.DynamicGateConv2D(4, 1, groups=2, **LAYERS),
+            kdg.DynamicGateConv2D(4, 1, groups=2, **gate),
         ]
     )
     close(model.layers[0], [1, 1, -1, -1])
-    close(model.layers[1], [1, -1, -1, -1])
-    assert kdg.count_macs(model).executed == 8 / 4
+    close(model.layers[1], [1, -1, -1, -1][: 4 // block_size])
+    assert kdg.count_macs(model).executed == executed
+
+
+@pytest.mark.filterwarnings("ignore:The gate network")
+def test_behind_an_offset_only_static_gates_save_rows():
+    gates = [{"gate": "static"}, {"gate": "linear", "estimator": "threshold"}]
+    executed = []
+    for arguments in gates:
+        gated = kdg.DynamicGateDense(4, block_size=1, **arguments)
+        model = keras.Sequential(
+            [keras.Input((2,)), gated, layers.BatchNormalization(), layers.Dense(3)]
+        )
+        close(gated, [1, -1, -1, -1])
+        executed.append(kdg.count_macs(model, np.zeros((1, 2))).layers[-1].executed)
+    assert executed == [3, 12]
+
+
+def test_offset_that_differs_by_position_needs_all_units():
+    gated = kdg.DynamicGateDense(2, **LAYERS)
+    inputs = keras.Input((2, 3))
+    by_position = keras.ops.reshape(keras.ops.arange(4.0), (2, 2))
+    model = keras.Model(inputs, layers.Dense(1)(gated(inputs) + by_position))
+    close(gated, [1, -1])
+    assert kdg.count_macs(model).layers[-1].executed == 4
+
+
+def test_zeros_go_through_padding_and_other_constants_do_not():
+    def rows(*between):
+        gate = kdg.DynamicGate()
+        conv = layers.Conv2D(1, 1, name="conv")
+        model = keras.Sequential([keras.Input((2, 2, 4)), gate, *between, conv])
+        close(gate, [1, -1, -1, -1])
+        last = kdg.count_macs(model).layers[-1]
+        return last.executed / last.dense
+
+    assert rows(layers.ZeroPadding2D()) == 0.25
+    assert rows(layers.BatchNormalization()) == 0.25
+    assert rows(layers.BatchNormalization(), layers.ZeroPadding2D()) == 1
+    assert rows(layers.DepthwiseConv2D(3, padding="same")) == 0.25
+    depthwise = layers.DepthwiseConv2D(3, padding="same")
+    assert rows(layers.BatchNormalization(), depthwise) == 1
+
+
+def test_gate_behind_a_depthwise_convolution_saves_its_channels_and_the_filters_before_it():
+    gate = kdg.DynamicGate()
+    chain = [
+        layers.Conv2D(4, 1, name="conv"),
+        layers.BatchNormalization(),
+        layers.DepthwiseConv2D(3, padding="same", name="depthwise"),
+        layers.BatchNormalization(),
+    ]
+    model = keras.Sequential([keras.Input((2, 2, 5)), *chain, gate])
+    close(gate, [1, -1, -1, -1])
+    shares = {each.name: each.executed / each.dense for each in kdg.count_macs(model).layers[:2]}
+    assert shares == {"conv": 0.25, "depthwise": 0.25}
+
+
+def test_channels_that_squeeze_and_excite_multiplies_by_are_as_closed_as_what_it_multiplies():
+    gate = kdg.DynamicGate()
+    inputs = keras.Input((2, 2, 4))
+    gated = gate(inputs)
+    squeezed = layers.GlobalAveragePooling2D()(gated)
+    squeezed = layers.Reshape((1, 1, 4))(squeezed)
+    squeezed = layers.Conv2D(2, 1, activation="relu", name="reduce")(squeezed)
+    excited = layers.Conv2D(4, 1, activation="sigmoid", name="expand")(squeezed)
+    model = keras.Model(inputs, layers.Conv2D(1, 1)(layers.Multiply()([gated, excited])))
+    close(gate, [1, -1, -1, -1])
+    counted = [layer for layer in kdg.count_macs(model).layers if layer.dense]
+    assert [layer.executed / layer.dense for layer in counted] == [0.25, 0.25, 0.25]
 
 
 def test_channels_first_save_their_own_filters():
