@@ -10,6 +10,7 @@ from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.gating.budget import BudgetController, is_steerable
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.graph.averages import average_all, average_without
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Logs, Tensor
 
@@ -120,6 +121,12 @@ class MacBudget(keras.callbacks.Callback):
             controller.set_progress(0.0)
         for gate in self._gates:
             gate.budget = controller
+        # The price belongs to the logits of the last step, not to an average of them.
+        steered = [gate for gate in self._gates if is_steerable(gate)]
+        average_without(
+            self.model.optimizer,
+            [weight for gate in steered for weight in gate.network.trainable_weights],
+        )
         # An earlier `fit` may have compiled the step without this controller.
         self.model.make_train_function(force=True)
         return controller
@@ -129,6 +136,7 @@ class MacBudget(keras.callbacks.Callback):
             gate.budget = None
             gate.noise_scale.assign(1.0)
             gate.penalty.assign(0.0)
+        average_all(self.model.optimizer)
         self.model.train_function = None  # It was compiled with the controller.
 
     def _progress(self) -> float:
