@@ -78,11 +78,9 @@ class MacBudget(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self._controller is None:
             # Only now: `BackupAndRestore` may have loaded weights when the training began.
-            self._first_epoch = epoch
-            self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
-        if self._controller.progress_per_step == 0.0:
-            epochs = self.params["epochs"] - self._first_epoch
-            self._controller.set_progress((epoch - self._first_epoch) / epochs)
+            self._controller = self._begin(epoch)
+        if not self.params["steps"]:
+            self._controller.set_progress(self._progress_at(epoch))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         try:
@@ -101,13 +99,14 @@ class MacBudget(keras.callbacks.Callback):
                 stacklevel=2,
             )
 
-    def _begin(self, resumed: bool) -> BudgetController:
-        epochs = self.params["epochs"]
-        if not resumed:
-            epochs -= self._first_epoch
+    def _begin(self, epoch: int) -> BudgetController:
+        progress = min(self._progress(), 1.0) if epoch > 0 else 0.0
+        resumed = progress > 0.0
         # Do not open a model again that an earlier training has brought to its budget.
         now = self._all_open() if resumed else self._open_ratios()
-        steps = (self.params["steps"] or 0) * epochs
+        steps = (self.params["steps"] or 0) * (self.params["epochs"] - epoch)
+        # Without a length, progress was saved as of the beginning of the epoch before.
+        self._known = (epoch if steps or not resumed else epoch - 1, progress)
         controller = BudgetController(
             self._gates,
             self._cost.relative_on_average,
@@ -115,10 +114,9 @@ class MacBudget(keras.callbacks.Callback):
             start=max(self.target, self._relative_macs(now)),
             warmup=self.warmup,
             ramp=self.ramp,
-            progress_per_step=1.0 / steps if steps else 0.0,
+            progress_per_step=(1.0 - progress) / steps if steps else 0.0,
         )
-        if not resumed:
-            controller.set_progress(0.0)
+        controller.set_progress(progress)
         for gate in self._gates:
             gate.budget = controller
         # The price belongs to the logits of the last step, not to an average of them.
@@ -141,6 +139,12 @@ class MacBudget(keras.callbacks.Callback):
 
     def _progress(self) -> float:
         return float(ops.convert_to_numpy(self._gates[0].budget_state)[0])
+
+    def _progress_at(self, epoch: int) -> float:
+        """Give the share of a training of unknown length that is done before an epoch."""
+        first, progress = self._known
+        done = (epoch - first) / (self.params["epochs"] - first)
+        return progress + (1.0 - progress) * done
 
     def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
         return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))

@@ -33,6 +33,16 @@ def fit(model, *callbacks, epochs=30, **arguments):
     )
 
 
+def stream(samples):
+    """Batches of 16 samples, of which nobody knows how many will come."""
+    import tensorflow as tf
+
+    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
+    return tf.data.Dataset.from_generator(
+        lambda: zip(X[:samples], Y[:samples], strict=True), output_signature=signature
+    ).batch(16)
+
+
 @pytest.mark.parametrize("target", [0.5, 0.2])
 def test_model_ends_at_its_budget_with_its_gate_networks_counted(target):
     model = gated_model()
@@ -78,15 +88,9 @@ def test_second_training_may_have_another_budget():
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_training_of_unknown_length_meets_the_budget_too():
-    import tensorflow as tf
-
-    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
-    samples = tf.data.Dataset.from_generator(
-        lambda: zip(X, Y, strict=True), output_signature=signature
-    )
     model = gated_model()
     callbacks = [kdg.MacBudget(0.3)]
-    model.fit(samples.batch(16), epochs=30, shuffle=False, verbose=0, callbacks=callbacks)
+    model.fit(stream(256), epochs=30, shuffle=False, verbose=0, callbacks=callbacks)
     assert callbacks[0].params["steps"] is None
     assert kdg.count_macs(model, X).relative == pytest.approx(0.3, abs=0.03)
 
@@ -130,6 +134,35 @@ def test_interrupted_training_resumes_as_if_it_had_not_stopped(tmp_path):
     resumed = train(keras.callbacks.BackupAndRestore(backup))
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at", "ignore:Your input ran out of data")
+def test_interrupted_training_of_unknown_length_goes_on_where_it_was(tmp_path):
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.seen = {}
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == stop:
+                raise InterruptedError
+            budget = self.model.layers[0].gate.budget_state
+            self.seen[epoch] = round(float(ops.convert_to_numpy(budget)[0]), 3)
+
+    def train(look):
+        model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        callbacks = [keras.callbacks.BackupAndRestore(tmp_path / "backup"), kdg.MacBudget(0.5)]
+        fit = {"epochs": 10, "shuffle": False, "verbose": 0}
+        model.fit(stream(32), callbacks=[*callbacks, look], **fit)
+
+    stop = 7
+    look = Look()
+    with pytest.raises(InterruptedError):
+        train(look)
+    assert look.seen == {epoch: epoch / 10 for epoch in range(7)}
+    stop = None
+    train(look)
+    assert look.seen == {7: 0.7, 8: 0.8, 9: 0.9}
 
 
 @pytest.mark.filterwarnings("ignore:The training ended at")
@@ -276,16 +309,8 @@ def test_model_with_nothing_to_steer_is_refused():
 
 
 def test_one_epoch_of_unknown_length_is_refused():
-    import tensorflow as tf
-
-    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
-    samples = tf.data.Dataset.from_generator(
-        lambda: zip(X, Y, strict=True), output_signature=signature
-    )
     with pytest.raises(ValueError, match=r"how long the training is.*`steps_per_epoch`"):
-        gated_model().fit(
-            samples.batch(16), shuffle=False, verbose=0, callbacks=[kdg.MacBudget(0.5)]
-        )
+        gated_model().fit(stream(32), shuffle=False, verbose=0, callbacks=[kdg.MacBudget(0.5)])
 
 
 def test_budget_that_is_missed_is_warned_about():
