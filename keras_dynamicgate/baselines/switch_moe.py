@@ -179,7 +179,8 @@ class SwitchMoE(MixtureOfExperts):
     def _charge(self, logits: Any, chosen: Any) -> None:
         """Add the losses for unequal load and large logits."""
         balance = ops.multiply(self.balance_weight, routing.balance_loss(logits, chosen))
-        self.add_loss(ops.add(balance, ops.multiply(self.z_weight, routing.z_loss(logits))))
+        loss = ops.add(balance, ops.multiply(self.z_weight, routing.z_loss(logits)))
+        self.add_loss(ops.cast(loss, keras.config.floatx()))  # which losses are summed up in
 
     def _follow(self, chosen: Any, kept: Any) -> None:
         """Record the share of the tokens that each expert took and the share that was dropped."""

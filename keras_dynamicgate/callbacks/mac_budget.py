@@ -132,7 +132,6 @@ class MacBudget(keras.callbacks.Callback):
     def _detach(self) -> None:
         for gate in self._gates:
             gate.budget = None
-            gate.noise_scale.assign(1.0)
             gate.penalty.assign(0.0)
         average_all(self.model.optimizer)
         self.model.train_function = None  # It was compiled with the controller.
@@ -150,7 +149,7 @@ class MacBudget(keras.callbacks.Callback):
         return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
 
     def _all_open(self) -> dict[Gate, Tensor]:
-        return {gate: ops.ones(gate.gates) for gate in self._gates}
+        return {gate: ops.ones(gate.gates, "float32") for gate in self._gates}
 
     def _open_ratios(self) -> dict[Gate, Tensor]:
         return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
@@ -162,7 +161,7 @@ class MacBudget(keras.callbacks.Callback):
                 "and frozen ones do not learn. "
                 f"Received: model {self.model.name!r} without any other gates"
             )
-        least = {gate: _least_open(gate) * ops.ones(gate.gates) for gate in self._gates}
+        least = {gate: opened * _least_open(gate) for gate, opened in self._all_open().items()}
         lowest = self._relative_macs(least)
         if lowest > self.target:
             raise ValueError(

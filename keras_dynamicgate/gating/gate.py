@@ -38,7 +38,8 @@ class Gate(keras.layers.Layer):
             last training batch.
         penalty: Scalar weight, what the last training step was charged.
         penalty_scale: Scalar weight that multiplies the usage regularizer.
-        noise_scale: Scalar weight that multiplies the noise of `estimator="logistic"`.
+        noise_scale: Scalar weight with which a budget multiplies the noise of
+            `estimator="logistic"` while it trains; without one the noise is all there.
         price: Scalar weight that is taken from every logit, in units of the temperature: set by a
             budget, 0 without one.
         pressure: Scalar weight, the penalty that a budget puts on usage.
@@ -112,8 +113,11 @@ class Gate(keras.layers.Layer):
         if not training:
             record.note(self, probability, mask)
             return mask
-        self._follow(probability, mask)
+        if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
+            self._follow(probability, mask)
         self._charge(probability)
+        if not self.trainable:
+            return masks.straight_through(mask, probability)
         return self._training_mask(logits, probability, ops.shape(inputs))
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
@@ -171,7 +175,9 @@ class Gate(keras.layers.Layer):
             return masks.straight_through(mask, probability)
         if self.estimator == "logistic":
             noise = masks.logistic_noise(shape, self.seed_generator)
-            scale = ops.multiply(self.temperature, self.noise_scale)
+            scale = ops.convert_to_tensor(self.temperature)
+            if self.budget is not None:  # else what a budget has left behind says nothing
+                scale = ops.multiply(scale, self.noise_scale)
             logits = ops.add(logits, ops.multiply(scale, noise))
             probability = masks.gate_probability(logits, self.temperature)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
@@ -184,7 +190,8 @@ class Gate(keras.layers.Layer):
 
     def _charge(self, probability: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""
-        if self.usage_regularizer is None and self.budget is None:
+        if not self.trainable or (self.usage_regularizer is None and self.budget is None):
+            self.penalty.assign(0.0)  # also where a checkpoint of another training remembers one
             return
         penalty = 0.0
         if self.usage_regularizer is not None:
@@ -195,5 +202,5 @@ class Gate(keras.layers.Layer):
             penalty = ops.multiply(self.penalty_scale, penalty)
         if self.budget is not None:
             penalty = ops.add(penalty, ops.multiply(self.pressure, replicas.mean(probability)))
-        self.add_loss(penalty)
+        self.add_loss(ops.cast(penalty, keras.config.floatx()))  # which losses are summed up in
         self.penalty.assign(ops.stop_gradient(penalty))

@@ -274,3 +274,17 @@ def test_dropping_with_another_output_size_says_what_to_do():
 def test_routing_of_a_layer_that_is_not_built_says_what_to_do():
     with pytest.raises(ValueError, match=r"must be built before it can route"):
         SwitchMoE(2, 2).route(np.ones((1, 2), "float32"))
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # JAX without float64
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_layer_trains_whatever_the_precision_of_keras(floatx):
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    try:
+        model = keras.Sequential([keras.Input((4,)), SwitchMoE(2, 3), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+        assert np.isfinite(float(history.history["loss"][0]))
+    finally:
+        keras.config.set_floatx("float32")

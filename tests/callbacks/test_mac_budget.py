@@ -218,6 +218,28 @@ def test_price_follows_the_logarithm_of_measured_over_allowed():
     assert value(gate.pressure) == pytest.approx(np.exp(0.3 * value(gate.price)))
 
 
+@pytest.mark.parametrize(("progress", "rise"), [(0.05, 0.0), (0.5, 0.202 * np.log(1.5))])
+def test_gates_that_join_keep_prices_of_their_own_and_rise_with_the_others(progress, rise):
+    gates = [Gate("static", 2) for _ in range(3)]
+    for gate, price in zip(gates, (5.0, 0.0, -1.0), strict=True):
+        gate.build((None, 3))
+        gate.price.assign(price)
+        gate.open_ratio.assign([0.75, 0.75])
+    gates[2].trainable = False
+    budget = BudgetController(
+        gates,
+        lambda averages: ops.mean(averages[gates[0]]),
+        target=0.5,
+        start=1.0,
+        warmup=0.1,
+        ramp=0.4,
+        progress_per_step=0.0,
+    )
+    budget.set_progress(progress)
+    budget.step(gates[0])
+    assert [value(gate.price) for gate in gates] == pytest.approx([5.0 + rise, rise, -1.0])
+
+
 def test_price_falls_where_less_runs_than_may():
     gate, budget = controller(0.25, 0.5)
     budget.step(gate)
@@ -253,6 +275,26 @@ def test_noise_fades_before_the_end(progress, noise):
     gate, budget = controller(0.5, progress)
     budget.step(gate)
     assert value(gate.noise_scale) == pytest.approx(noise, abs=1e-6)
+
+
+@pytest.fixture
+def floatx(request):
+    keras.config.set_floatx(request.param)
+    keras.config.set_dtype_policy(request.param)
+    yield
+    keras.config.set_floatx("float32")
+
+
+# JAX has float64 only where it is told to.
+@pytest.mark.filterwarnings("ignore:The training ended at", "ignore:Explicitly requested dtype")
+@pytest.mark.parametrize("floatx", ["float64", "float16", "bfloat16"], indirect=True)
+def test_budget_is_steered_in_float32_whatever_the_precision_of_keras(floatx):
+    model = gated_model(usage_regularizer="l1")
+    fit(model, kdg.MacBudget(0.5), epochs=1)
+    for layer in model.layers[:2]:
+        assert layer.gate.price.dtype == "float32"
+        assert np.isfinite(value(layer.gate.price))
+        assert value(layer.gate.price) != 0.0
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, 1.1, None, "0.3", float("nan")])
