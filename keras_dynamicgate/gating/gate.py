@@ -103,21 +103,22 @@ class Gate(keras.layers.Layer):
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if training and self.budget is not None:
             self.budget.step(self)
         price = ops.multiply(self.price, self.temperature)
         logits = ops.subtract(self.network(inputs), price)
         probability = masks.gate_probability(logits, self.temperature)
-        mask = self._hard_mask(logits, probability)
+        decided = self._hard_mask(logits, probability)
         if not training:
-            record.note(self, probability, mask)
-            return mask
+            record.note(self, probability, decided)
+            return decided
+        weights = self._weights(probability, mask)
         if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
-            self._follow(probability, mask)
-        self._charge(probability)
+            self._follow(probability, decided, weights)
+        self._charge(probability, weights)
         if not self.trainable:
-            return masks.straight_through(mask, probability)
+            return masks.straight_through(decided, probability)
         return self._training_mask(logits, probability, ops.shape(inputs))
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
@@ -182,25 +183,44 @@ class Gate(keras.layers.Layer):
             probability = masks.gate_probability(logits, self.temperature)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
 
-    def _follow(self, probability: Any, mask: Any) -> None:
-        """Keep the usage and the deterministic open ratio of each gate in the batch."""
-        for weight, values in ((self.usage, probability), (self.open_ratio, mask)):
-            mean = replicas.mean(values, axis=tuple(range(len(values.shape) - 1)))
-            weight.assign(ops.stop_gradient(mean))
+    def _weights(self, probability: Any, mask: Any) -> Any:
+        """Give 1 for the positions that count and 0 for padding, or `None` if all of them count."""
+        if mask is None or not self.input_dependent:
+            return None  # static gates are the same at all positions
+        missing = len(probability.shape) - len(mask.shape)
+        weights = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
+        return ops.cast(weights, "float32")
 
-    def _charge(self, probability: Any) -> None:
+    def _follow(self, probability: Any, decided: Any, weights: Any) -> None:
+        """Keep the usage and the deterministic open ratio of each gate in the batch."""
+        positions = tuple(range(len(probability.shape) - 1))
+        counted = replicas.mean(ops.ones_like(probability), weights=weights)  # 0 without samples
+        for weight, values in ((self.usage, probability), (self.open_ratio, decided)):
+            mean = ops.stop_gradient(replicas.mean(values, positions, weights))
+            weight.assign(ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight)))
+
+    def _charge(self, probability: Any, weights: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""
         if not self.trainable or (self.usage_regularizer is None and self.budget is None):
             self.penalty.assign(0.0)  # also where a checkpoint of another training remembers one
             return
         penalty = 0.0
         if self.usage_regularizer is not None:
-            penalty = self.usage_regularizer(probability)
-            if not isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
-                # Keras's own regularizers are sums.
-                penalty = replicas.mean_of_sum(penalty, ops.size(probability))
-            penalty = ops.multiply(self.penalty_scale, penalty)
+            penalty = ops.multiply(self.penalty_scale, self._regularize(probability, weights))
         if self.budget is not None:
-            penalty = ops.add(penalty, ops.multiply(self.pressure, replicas.mean(probability)))
+            mean = replicas.mean(probability, weights=weights)
+            penalty = ops.add(penalty, ops.multiply(self.pressure, mean))
         self.add_loss(ops.cast(penalty, keras.config.floatx()))  # which losses are summed up in
         self.penalty.assign(ops.stop_gradient(penalty))
+
+    def _regularize(self, probability: Any, weights: Any) -> Any:
+        size = replicas.count(probability, weights)
+        if isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
+            if weights is not None:
+                positions = tuple(range(len(probability.shape) - 1))
+                probability = replicas.mean(probability, positions, weights)
+            return self.usage_regularizer(probability)
+        if weights is not None:
+            probability = ops.multiply(probability, weights)
+        # Keras's own regularizers are sums.
+        return replicas.mean_of_sum(self.usage_regularizer(probability), size)
