@@ -17,6 +17,7 @@ from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
 
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
 class Gate(keras.layers.Layer):
     """Decides for each input which gates are open, and charges for it in training.
@@ -72,9 +73,10 @@ class Gate(keras.layers.Layer):
         self.min_open = taken["min_open"]
         self.usage_regularizer = keras.regularizers.get(taken["usage_regularizer"])
         self.network = networks.get(network)
+        self.seed = taken["seed"]
         self.seed_generator = None
         if self.estimator in ("bernoulli", "logistic"):
-            self.seed_generator = keras.random.SeedGenerator(taken["seed"])
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.budget: BudgetController | None = None
 
     @property
@@ -141,6 +143,24 @@ class Gate(keras.layers.Layer):
     def opening(self, shape: tuple[int, ...]) -> GateOpen:
         """Describe for the MAC count which units of an output are open, given the input's shape."""
         return GateOpen(self, self.block_size, self.input_dependent and len(shape) > 1)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        del config["dtype"]  # always float32
+        return {
+            **config,
+            "network": networks.serialize(self.network),
+            "gates": self.gates or None,
+            "block_size": self.block_size,
+            "temperature": self.initial_temperature,
+            "threshold": self.initial_threshold,
+            "top_k": self.top_k,
+            "estimator": self.estimator,
+            "initial_open": self.initial_open,
+            "min_open": self.min_open,
+            "usage_regularizer": keras.regularizers.serialize(self.usage_regularizer),
+            "seed": self.seed,
+        }
 
     def _state(self, name: str, value: Any, shape: tuple[int, ...] = ()) -> keras.Variable:
         return self.add_weight(

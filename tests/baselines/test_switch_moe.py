@@ -139,7 +139,8 @@ def test_balanced_router_with_two_experts_a_token_costs_the_balance_weight():
 def test_balance_loss_pushes_the_favourite_down():
     # The loss is 2 * p for the only expert that is chosen, and p has the slope p * (1 - p).
     chosen = np.array([[[1, 0]]], "float32")
-    slope = gradient(lambda z: routing.balance_loss(z, chosen, ops.ones(1)), np.zeros((1, 2), "float32"))
+    start = np.zeros((1, 2), "float32")
+    slope = gradient(lambda z: routing.balance_loss(z, chosen, ops.ones(1)), start)
     np.testing.assert_allclose(slope, [[0.5, -0.5]])
 
 

@@ -187,6 +187,30 @@ def test_penalty_scale_multiplies_the_regularizer():
     assert float(gate.penalty) == pytest.approx(0.625)
 
 
+@pytest.mark.parametrize("network", ["static", kdg.LowRankGate(rank=2)])
+def test_gate_of_a_layer_is_made_anew_from_what_it_serializes_to(network):
+    arguments = {
+        "temperature": 2.0,
+        "threshold": 0.25,
+        "estimator": "bernoulli",
+        "initial_open": 0.75,
+        "min_open": 0.125,
+        "usage_regularizer": kdg.TargetUsage(0.5, 2.0),
+        "seed": 7,
+    }
+    gate = kdg.DynamicGateDense(64, gate=network, block_size=8, **arguments).gate
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(gate))
+    configs = [each.get_config() for each in (gate, again)]
+    for config in configs:
+        assert config["network"]["config"].pop("name")  # each copy of a network has its own
+    assert configs[0] == configs[1]
+    for each in (gate, again):
+        each.build((None, 3))
+    again.set_weights(gate.get_weights())
+    assert again.block_size == 8
+    np.testing.assert_array_equal(run(again), run(gate))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
