@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -358,6 +361,51 @@ def test_one_epoch_of_unknown_length_is_refused():
 def test_budget_that_is_missed_is_warned_about():
     with pytest.warns(UserWarning, match=r"ended at \d\.\d+ relative MACs, with a budget of 0.2"):
         fit(gated_model(), kdg.MacBudget(0.2, warmup=0.9, ramp=0.1), epochs=1)
+
+
+def test_last_batch_alone_does_not_make_a_budget_missed():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    gate = model.layers[0].gate
+    odd = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: gate.open_ratio.assign(np.ones(64))
+    )
+    fit(model, odd, kdg.MacBudget(0.5), epochs=15)  # warnings are errors
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at")
+@pytest.mark.parametrize("how", ["copy", "deepcopy", "pickle"])
+def test_copy_of_a_used_budget_is_a_budget_for_another_training(how):
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    budget = kdg.MacBudget(0.5, warmup=0.25, ramp=0.125)
+    fit(model, budget, epochs=1)
+    again = pickle.loads(pickle.dumps(budget)) if how == "pickle" else getattr(copy, how)(budget)
+    assert (again.target, again.warmup, again.ramp) == (0.5, 0.25, 0.125)
+    assert again.model is None
+    fit(model, again, epochs=1)
+
+
+def test_second_budget_in_one_training_is_refused_and_leaves_no_controller():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"can have one `MacBudget`.* target=0.6"):
+        fit(model, kdg.MacBudget(0.5), kdg.MacBudget(0.6), epochs=1)
+    assert model.layers[0].gate.budget is None
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at")
+def test_training_that_broke_off_does_not_stand_in_the_way_of_the_next():
+    def stop(epoch, logs):
+        raise InterruptedError
+
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    with pytest.raises(InterruptedError):
+        fit(model, kdg.MacBudget(0.5), callback, epochs=2)
+    fit(model, kdg.MacBudget(0.6), epochs=1)
+    assert model.layers[0].gate.budget is None
 
 
 def test_gates_inside_other_layers_are_refused_by_name():
