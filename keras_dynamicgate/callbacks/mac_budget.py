@@ -69,8 +69,8 @@ class MacBudget(keras.callbacks.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what a copy begins with: the settings, but nothing of a training."""
-        of_a_training = dict.fromkeys(("_model", "_training", "_inputs", "_epoch"))
-        return {**vars(self), **of_a_training}
+        of_a_training = dict.fromkeys(("_training", "_inputs", "_epoch"))
+        return {**vars(self), **vars(keras.callbacks.Callback()), **of_a_training}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         require_gates(self.model, "MacBudget")

@@ -13,6 +13,7 @@ from keras_dynamicgate.gating.budget import INITIAL_STATE, BudgetController
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
@@ -115,6 +116,7 @@ class Gate(keras.layers.Layer):
         if not training:
             record.note(self, probability, decided)
             return decided
+        self._refuse_compiled_loop()
         weights = self._weights(probability, mask)
         if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
             self._follow(probability, decided, weights)
@@ -202,6 +204,16 @@ class Gate(keras.layers.Layer):
             logits = ops.add(logits, ops.multiply(scale, noise))
             probability = masks.gate_probability(logits, self.temperature)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
+
+    def _refuse_compiled_loop(self) -> None:
+        loop = compiled_loop_around(self)
+        if loop is not None:
+            raise ValueError(
+                "Gates cannot be trained on JAX inside the cell of a recurrent layer, because what "
+                "they measure would not leave its loop. Give the layer `unroll=True`, gate the "
+                f"layers around it or take another backend. Received: {loop.name!r} of type "
+                f"{type(loop).__name__} with a gate in its cell"
+            )
 
     def _weights(self, probability: Any, mask: Any) -> Any:
         """Give 1 for the positions that count and 0 for padding, or `None` if all of them count."""
