@@ -104,8 +104,8 @@ class SteeredTraining:
             # A running mean, which the warm-up has brought to 0.
             error = trend / (1.0 - (1.0 - TREND_RATE) ** counted)
             if abs(error) < 0.9 * LARGEST_ERROR:  # and is not cut off
-                allowed = float(ops.convert_to_numpy(controller.allowance(progress)))
-                return allowed * math.exp(error)
+                allowed = controller.allowance(ops.convert_to_tensor(progress, "float32"))
+                return float(ops.convert_to_numpy(allowed)) * math.exp(error)
         return self._relative_macs(self._open_ratios())
 
     def _state(self) -> list[float]:

@@ -173,12 +173,11 @@ def test_padding_takes_no_room_in_the_experts():
     np.testing.assert_allclose(ops.convert_to_numpy(weights)[0, 2:], [[0.75]] * 2, rtol=1e-6)
 
 
-@pytest.mark.parametrize("batch", [np.zeros((0, 3)), np.zeros((2, 3))], ids=["empty", "padding"])
-def test_batch_without_tokens_leaves_the_statistics(batch):
+def test_batch_of_padding_alone_leaves_the_statistics():
     model = keras.Sequential([layers.Embedding(4, 2, mask_zero=True), two_experts()])
     model(np.array([[1, 2, 3]]), training=True)
     before = numbers([model.layers[1].token_share, model.layers[1].dropped_share])
-    model(batch.astype("int32"), training=True)
+    model(np.zeros((2, 3), "int32"), training=True)
     assert numbers([model.layers[1].token_share, model.layers[1].dropped_share]) == before
     assert np.isfinite(numbers(model.layers[1].losses)).all()
 
