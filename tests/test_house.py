@@ -19,7 +19,8 @@ FLOORS = {
 }
 PRIVATE = re.compile(
     r"\._(?:flatten_layers|keras_history|nodes_by_depth|functional|inbound_nodes|outbound_nodes"
-    r"|losses|tracker|torch_params|trainable_variables|output_shape)\b|\bkeras\.src\b"
+    r"|losses|tracker|torch_params|trainable_variables|output_shape|model_variables_moving_average"
+    r"|var_key)\b|\bkeras\.src\b"
 )
 
 

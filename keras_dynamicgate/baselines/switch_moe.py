@@ -48,6 +48,8 @@ class SwitchMoE(MixtureOfExperts):
     Call arguments:
         inputs: Tensor of shape `(batch, ..., features)`.
         training: Boolean, whether to add the two losses and to keep the statistics.
+        mask: Boolean tensor of shape `(batch, ...)`, false at positions that are padding: they take
+            no room in the experts, and losses and statistics leave them out.
 
     Input shape:
         `(batch, ..., features)`
@@ -124,24 +126,26 @@ class SwitchMoE(MixtureOfExperts):
         self.token_share = self._statistic("token_share", equal_share, (self.num_experts,))
         self.dropped_share = self._statistic("dropped_share", 0.0, ())
 
-    def call(self, inputs: Any, training: bool | None = False) -> Any:
+    def call(self, inputs: Any, training: bool | None = False, mask: Any = None) -> Any:
         tokens = as_tokens(inputs)
+        counted = _counted(inputs, mask)
         logits = self.router(tokens)
-        chosen, weights, kept = self._assign(logits)
+        chosen, weights, kept = self._assign(logits, counted)
         if training:
-            self._charge(logits, chosen)
-            self._follow(chosen, kept)
+            self._charge(logits, chosen, counted)
+            self._follow(chosen, kept, counted)
         weight_of_each = ops.sum(ops.multiply(chosen, ops.expand_dims(weights, -1)), axis=1)
         outputs = self.run_experts(tokens, weight_of_each)
         if self.capacity_factor is not None:
             outputs = ops.where(ops.any(kept, axis=-1, keepdims=True), outputs, tokens)
         return as_positions(outputs, inputs)
 
-    def route(self, inputs: Any) -> tuple[Any, Any]:
+    def route(self, inputs: Any, mask: Any = None) -> tuple[Any, Any]:
         """Return the experts of each token and their weights, as `call` uses them.
 
         Args:
             inputs: Tensor of shape `(batch, ..., features)`.
+            mask: Boolean tensor, false at positions that are padding. Defaults to `None`.
 
         Returns:
             The indices of the experts, first choice first, and their weights, 0 where the token
@@ -164,28 +168,34 @@ class SwitchMoE(MixtureOfExperts):
             )
         # The inputs that `call` sees, so that rounding cannot change the choice.
         inputs = ops.cast(ops.convert_to_tensor(inputs), self.compute_dtype)
-        chosen, weights, _ = self._assign(self.router(as_tokens(inputs)))
+        counted = _counted(inputs, mask)
+        chosen, weights, _ = self._assign(self.router(as_tokens(inputs)), counted)
         experts = ops.argmax(chosen, axis=-1)
         return as_positions(experts, inputs), as_positions(weights, inputs)
 
-    def _assign(self, logits: Any) -> tuple[Any, Any, Any]:
+    def _assign(self, logits: Any, counted: Any) -> tuple[Any, Any, Any]:
         """Choose the experts, their weights (0 if dropped) and which choices are kept."""
         chosen, weights = routing.choose_experts(logits, self.top_k)
         if self.capacity_factor is None:
             return chosen, weights, ops.ones_like(weights)
-        kept = routing.within_capacity(chosen, self.capacity_factor)
+        kept = routing.within_capacity(chosen, counted, self.capacity_factor)
         return chosen, ops.multiply(weights, kept), kept
 
-    def _charge(self, logits: Any, chosen: Any) -> None:
+    def _charge(self, logits: Any, chosen: Any, counted: Any) -> None:
         """Add the losses for unequal load and large logits."""
-        balance = ops.multiply(self.balance_weight, routing.balance_loss(logits, chosen))
-        self.add_loss(ops.add(balance, ops.multiply(self.z_weight, routing.z_loss(logits))))
+        balance = routing.balance_loss(logits, chosen, counted)
+        size = routing.z_loss(logits, counted)
+        loss = ops.add(self.balance_weight * balance, self.z_weight * size)
+        self.add_loss(ops.cast(loss, keras.config.floatx()))  # which losses are summed up in
 
-    def _follow(self, chosen: Any, kept: Any) -> None:
+    def _follow(self, chosen: Any, kept: Any, counted: Any) -> None:
         """Record the share of the tokens that each expert took and the share that was dropped."""
         taken = ops.sum(ops.multiply(chosen, ops.expand_dims(kept, -1)), axis=1)
-        self.token_share.assign(ops.mean(taken, axis=0))
-        self.dropped_share.assign(ops.subtract(1.0, ops.mean(kept)))
+        dropped = ops.subtract(1.0, ops.mean(kept, axis=-1))
+        for weight, values in ((self.token_share, taken), (self.dropped_share, dropped)):
+            share = routing.mean_over_tokens(values, counted)
+            before = ops.convert_to_tensor(weight)
+            weight.assign(ops.where(ops.sum(counted) > 0.0, share, before))
 
     def _statistic(self, name: str, value: float, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(
@@ -205,3 +215,13 @@ class SwitchMoE(MixtureOfExperts):
             "balance_weight": self.balance_weight,
             "z_weight": self.z_weight,
         }
+
+
+def _counted(inputs: Any, mask: Any) -> Any:
+    """Give 1 for each token and 0 for each that is padding, of shape `(tokens,)`."""
+    shape = ops.shape(inputs)[:-1]
+    if mask is None:
+        return ops.reshape(ops.ones(shape, "float32"), (-1,))
+    missing = len(shape) - len(mask.shape)
+    mask = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
+    return ops.reshape(ops.broadcast_to(ops.cast(mask, "float32"), shape), (-1,))

@@ -11,7 +11,9 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
-from keras_dynamicgate.callbacks.requirements import require_counted_gates
+from keras_dynamicgate.callbacks.requirements import require_counted_gates, require_gates
+from keras_dynamicgate.gating.record import count_samples
+from keras_dynamicgate.graph.data_sizes import has_open_axes
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.macs.report import MacReport
@@ -86,7 +88,15 @@ class GateSummary(keras.callbacks.Callback):
         self.warned: set[str] = set()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        require_counted_gates(self.model, "GateSummary")
+        require_gates(self.model, "GateSummary")
+        if self.x is None and has_open_axes(self.model):
+            raise ValueError(
+                f"Model {self.model.name!r} leaves sizes of its inputs open, on which its cost "
+                "depends. Give `GateSummary` inputs of the sizes that matter. Received: x=None"
+            )
+        if self.x is not None:
+            count_samples(self.x, "x")
+        require_counted_gates(self.model, "GateSummary", self.x)
         self.rows = []
         self.warned = set()
         if self.x is not None:

@@ -1,17 +1,16 @@
 """`MacBudget`: one number, the share of the multiply-accumulates that the model may use."""
 
 import warnings
+from typing import Any
 
 import keras
-from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
-from keras_dynamicgate.callbacks.requirements import require_counted_gates
-from keras_dynamicgate.gating.budget import BudgetController, is_steerable
-from keras_dynamicgate.gating.gate import Gate
-from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.callbacks.requirements import require_gates
+from keras_dynamicgate.callbacks.steered_training import SteeredTraining, forget_budgets
+from keras_dynamicgate.graph.data_sizes import TrainingInputs, has_open_axes, values_in_place
 from keras_dynamicgate.utils import checks
-from keras_dynamicgate.utils.types import Logs, Tensor
+from keras_dynamicgate.utils.types import Logs
 
 MISSED_BY = 0.05
 
@@ -21,7 +20,8 @@ class MacBudget(keras.callbacks.Callback):
 
     There is no penalty weight to tune: a controller inside the training step moves the price of
     open gates until the model costs what it may. Its state is saved with the model, so a resumed
-    training continues where it stopped.
+    training continues where it stopped. Axes that the model leaves open, such as the length of a
+    sequence, count with the size that they have in the first batch.
 
     Args:
         target: Float, above 0 and at most 1: (executed + gate MACs) / dense MACs to end with.
@@ -63,105 +63,81 @@ class MacBudget(keras.callbacks.Callback):
         self.warmup = warmup
         self.ramp = ramp
 
+        self._training: SteeredTraining | None = None
+        self._inputs: TrainingInputs | None = None
+        self._epoch: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what a copy begins with: the settings, but nothing of a training."""
+        of_a_training = dict.fromkeys(("_training", "_inputs", "_epoch"))
+        return {**vars(self), **vars(keras.callbacks.Callback()), **of_a_training}
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._cost = require_counted_gates(self.model, "MacBudget")
-        self._gates = list(self._cost.gates.values())
-        self._check_reachable()
+        require_gates(self.model, "MacBudget")
         if not self.params["steps"] and self.params["epochs"] == 1:
             raise ValueError(
                 "`MacBudget` has to know how long the training is. Give `fit` `steps_per_epoch` or "
                 "more than one epoch. Received: epochs=1 and data of unknown length"
             )
-        self._controller: BudgetController | None = None
+        forget_budgets(self.model)
+        if self._inputs is not None:  # of a training that broke off
+            self._inputs.stop()
+        self._training = self._inputs = self._epoch = None
+        if not has_open_axes(self.model):
+            self._training = SteeredTraining(self.model, None, self.target)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._controller is None:
+        begins = self._epoch is None
+        self._epoch = epoch
+        if self._training is None:
+            self._inputs = self._inputs or TrainingInputs(self.model)
+        elif begins:
             # Only now: `BackupAndRestore` may have loaded weights when the training began.
-            self._first_epoch = epoch
-            self._controller = self._begin(resumed=epoch > 0 and self._progress() > 0)
-        if self._controller.progress_per_step == 0.0:
-            epochs = self.params["epochs"] - self._first_epoch
-            self._controller.set_progress((epoch - self._first_epoch) / epochs)
+            self._begin(self._training)
+        else:
+            self._training.reach(epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        self._begin_with_sizes(steps=batch)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._begin_with_sizes(steps=self.params["steps"])
         try:
             check_finite(self.model, logs)
         except FloatingPointError:
-            self._detach()
+            self._end()
             raise
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        measured = self._relative_macs(self._open_ratios())
-        self._detach()
-        if abs(measured - self.target) > MISSED_BY:
+        measured = self._end()
+        if measured is not None and abs(measured - self.target) > MISSED_BY:
             warnings.warn(
                 f"The training ended at {measured:.3f} relative MACs, with a budget of "
                 f"{self.target}. Train for more steps, or with a learning rate that falls.",
                 stacklevel=2,
             )
 
-    def _begin(self, resumed: bool) -> BudgetController:
-        epochs = self.params["epochs"]
-        if not resumed:
-            epochs -= self._first_epoch
-        # Do not open a model again that an earlier training has brought to its budget.
-        now = self._all_open() if resumed else self._open_ratios()
-        steps = (self.params["steps"] or 0) * epochs
-        controller = BudgetController(
-            self._gates,
-            self._cost.relative_on_average,
-            target=self.target,
-            start=max(self.target, self._relative_macs(now)),
-            warmup=self.warmup,
-            ramp=self.ramp,
-            progress_per_step=1.0 / steps if steps else 0.0,
-        )
-        if not resumed:
-            controller.set_progress(0.0)
-        for gate in self._gates:
-            gate.budget = controller
-        # An earlier `fit` may have compiled the step without this controller.
-        self.model.make_train_function(force=True)
-        return controller
+    def _begin_with_sizes(self, steps: int | None) -> None:
+        """Begin to steer once first steps have shown the sizes that the model leaves open."""
+        if self._inputs is None or self._inputs.sample is None:
+            return
+        self._inputs.stop()
+        sample, self._inputs = self._inputs.sample, None
+        values_in_place(self.model)
+        self._training = SteeredTraining(self.model, sample, self.target)
+        self._begin(self._training, steps or 0)
 
-    def _detach(self) -> None:
-        for gate in self._gates:
-            gate.budget = None
-            gate.noise_scale.assign(1.0)
-            gate.penalty.assign(0.0)
-        self.model.train_function = None  # It was compiled with the controller.
+    def _begin(self, training: SteeredTraining, steps: int = 0) -> None:
+        """Begin to steer after some steps of an epoch."""
+        epoch, epochs = self._epoch or 0, self.params["epochs"]
+        left = max((self.params["steps"] or 0) * (epochs - epoch) - steps, 0)
+        training.begin(epoch, epochs, left, warmup=self.warmup, ramp=self.ramp)
+        training.reach(epoch)
 
-    def _progress(self) -> float:
-        return float(ops.convert_to_numpy(self._gates[0].budget_state)[0])
-
-    def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
-        return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
-
-    def _all_open(self) -> dict[Gate, Tensor]:
-        return {gate: ops.ones(gate.gates) for gate in self._gates}
-
-    def _open_ratios(self) -> dict[Gate, Tensor]:
-        return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
-
-    def _check_reachable(self) -> None:
-        if not any(is_steerable(gate) for gate in self._gates):
-            raise ValueError(
-                "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
-                "and frozen ones do not learn. "
-                f"Received: model {self.model.name!r} without any other gates"
-            )
-        least = {gate: _least_open(gate) * ops.ones(gate.gates) for gate in self._gates}
-        lowest = self._relative_macs(least)
-        if lowest > self.target:
-            raise ValueError(
-                f"Argument `target` is out of reach: model {self.model.name!r} costs at least "
-                f"{lowest:.3f} relative MACs, by its ungated layers, gate networks, `min_open` "
-                "and `top_k`. Gate more layers, make the gate networks smaller or raise the "
-                f"budget. Received: target={self.target}"
-            )
-
-
-def _least_open(gate: Gate) -> float:
-    """Give the share of a gate layer's gates that is open for any logits."""
-    fewest = fewest_open(gate.min_open, gate.gates) if gate.top_k is None else gate.top_k
-    return float(fewest / gate.gates)
+    def _end(self) -> float | None:
+        """Stop to steer and give the relative MACs that were reached."""
+        if self._training is None:
+            return None
+        measured = self._training.relative_macs()
+        self._training.end()
+        return measured

@@ -4,6 +4,7 @@ import keras
 
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
+from keras_dynamicgate.utils.types import Inputs
 
 
 def require_gates(model: keras.Model, callback: str) -> None:
@@ -17,12 +18,14 @@ def require_gates(model: keras.Model, callback: str) -> None:
         )
 
 
-def require_counted_gates(model: keras.Model, callback: str) -> ModelCost:
+def require_counted_gates(model: keras.Model, callback: str, x: Inputs = None) -> ModelCost:
     """Count a model's cost and check that all gated layers are part of it.
 
     Args:
         model: A built Keras model.
         callback: Name of the callback, for the message.
+        x: Inputs as for `model.predict`, for the sizes that the model leaves open. Defaults to
+            `None`.
 
     Returns:
         The `ModelCost` of the model.
@@ -31,7 +34,7 @@ def require_counted_gates(model: keras.Model, callback: str) -> ModelCost:
         ValueError: If the model has no gated layers or one of them is not counted.
     """
     require_gates(model, callback)
-    cost = model_cost(model)
+    cost = model_cost(model, x)
     counted = set(map(id, cost.gates.values()))
     missed = [layer.path for layer in gated_layers(model) if id(layer.gate) not in counted]
     if missed:

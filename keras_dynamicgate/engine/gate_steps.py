@@ -131,7 +131,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
             logits.buffer,
             mask,
             temperature=float(gate.temperature),
-            logit_threshold=math.log(threshold / (1.0 - threshold)),
+            logit_threshold=_logit(threshold),
             top_k=gate.top_k or 0,
             fewest=masks.fewest_open(gate.min_open, gate.gates),
         )
@@ -158,3 +158,14 @@ def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
             bias = -np.full(layer.gate.gates, price) if bias is None else bias - price
         tensor = planner.product(tensor, weight(affine.kernel), bias, name, slope)
     return tensor
+
+
+def _logit(threshold: float) -> float:
+    """Give the logit above which gates open, all for a threshold of 0 and none for one of 1.
+
+    In float32, as the weight is, numbers close to 0 and 1 are these.
+    """
+    if 0.0 < threshold < 1.0:
+        return math.log(threshold / (1.0 - threshold))
+    # No infinity, which compiled code need not know.
+    return float(np.finfo("float32").max if threshold >= 1.0 else np.finfo("float32").min)

@@ -38,13 +38,13 @@ class BudgetController:
 
     Two forces work together. The *price* is taken from every gate logit. It follows the logarithm
     of measured over allowed relative MACs and acts on the masks directly, whatever the optimizer
-    and its learning rate do. Its gain rises while errors keep their sign and falls when they change
-    it, because how many gates lie close to their threshold, and so how much a step of the price
-    closes, differs by orders of magnitude. The *pressure* is a penalty on usage, the marginal
-    relative MACs of each gate times a multiplier that grows with the price; it makes the gates
-    themselves learn to be cheap, those first that save the most. Before the last part of the
-    training the noise of the gates fades, so that the layers learn to work with the masks of
-    inference.
+    and its learning rate do. It rises and falls alike for all gates. Its gain rises while errors
+    keep their sign and falls when they change it, because how many gates lie close to their
+    threshold, and so how much a step of the price closes, differs by orders of magnitude. The
+    *pressure* is a penalty on usage, the marginal relative MACs of each gate times a multiplier
+    that grows with the price; it makes the gates themselves learn to be cheap, those first that
+    save the most. Before the last part of the training the noise of the gates fades, so that the
+    layers learn to work with the masks of inference.
 
     All state is in non-trainable weights of the gates: it changes inside the compiled step, is
     saved with the model and resumes with it.
@@ -73,7 +73,6 @@ class BudgetController:
         progress_per_step: float,
     ) -> None:
         self.gates = gates
-        self._steered = next(gate for gate in gates if is_steerable(gate))
         self.relative_macs = relative_macs
         self.target = target
         self.start = start
@@ -97,18 +96,15 @@ class BudgetController:
         progress = progress + self.progress_per_step
         started = ops.cast(progress > self.warmup, "float32")
         error = started * self._error(self.allowance(progress))
-        gain = gain * ops.where(error * trend >= 0.0, GAIN_RISE, GAIN_FALL)
+        gain = ops.where(error * trend >= 0.0, gain * GAIN_RISE, gain * GAIN_FALL)
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
         trend = trend + TREND_RATE * (error - trend)
         # The integral follows gates that drift: the pressure moves them at every step. What it has
         # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
         # In proportion to the gain, so that it is damped alike wherever gates lie close together.
-        drift = drift * ops.where(trend * drift < 0.0, DRIFT_FALL, 1.0)
+        drift = ops.where(trend * drift < 0.0, drift * DRIFT_FALL, drift)
         drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
-        price = self._steered.price + gain * error + started * drift
-        price = ops.clip(price, -LARGEST_PRICE, LARGEST_PRICE)
-        exponent = PRESSURE_GROWTH * ops.clip(price, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-        multiplier = started * ops.exp(exponent)
+        rise = gain * error + started * drift
         fading = (NOISE_ENDS_AT - progress) / (NOISE_ENDS_AT - NOISE_FADES_FROM)
         noise_scale = ops.clip(fading, 0.0, 1.0)
         usage = {each: ops.convert_to_tensor(each.usage) for each in self.gates}
@@ -116,7 +112,11 @@ class BudgetController:
             each.budget_state.assign(ops.stack([progress, gain, drift, trend]))
             each.noise_scale.assign(noise_scale)
             if is_steerable(each):
+                # A gate that has joined, frozen before or new, keeps a price of its own.
+                price = ops.clip(each.price + rise, -LARGEST_PRICE, LARGEST_PRICE)
+                exponent = PRESSURE_GROWTH * ops.clip(price, -LARGEST_EXPONENT, LARGEST_EXPONENT)
                 each.price.assign(price)
+                multiplier = started * ops.exp(exponent)
                 each.pressure.assign(multiplier * self._marginal_macs(each, usage))
 
     def allowance(self, progress: Any) -> Any:
@@ -133,7 +133,7 @@ class BudgetController:
 
     def _marginal_macs(self, gate: Gate, usage: Averages) -> Any:
         """Give what the model costs more with this gate open than with it closed."""
-        opened, closed = ops.ones(gate.gates), ops.zeros(gate.gates)
+        opened, closed = ops.ones(gate.gates, "float32"), ops.zeros(gate.gates, "float32")
         return self.relative_macs({**usage, gate: opened}) - self.relative_macs(
             {**usage, gate: closed}
         )

@@ -13,10 +13,12 @@ from keras_dynamicgate.gating.budget import INITIAL_STATE, BudgetController
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
 
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
 class Gate(keras.layers.Layer):
     """Decides for each input which gates are open, and charges for it in training.
@@ -38,7 +40,8 @@ class Gate(keras.layers.Layer):
             last training batch.
         penalty: Scalar weight, what the last training step was charged.
         penalty_scale: Scalar weight that multiplies the usage regularizer.
-        noise_scale: Scalar weight that multiplies the noise of `estimator="logistic"`.
+        noise_scale: Scalar weight with which a budget multiplies the noise of
+            `estimator="logistic"` while it trains; without one the noise is all there.
         price: Scalar weight that is taken from every logit, in units of the temperature: set by a
             budget, 0 without one.
         pressure: Scalar weight, the penalty that a budget puts on usage.
@@ -71,9 +74,10 @@ class Gate(keras.layers.Layer):
         self.min_open = taken["min_open"]
         self.usage_regularizer = keras.regularizers.get(taken["usage_regularizer"])
         self.network = networks.get(network)
+        self.seed = taken["seed"]
         self.seed_generator = None
         if self.estimator in ("bernoulli", "logistic"):
-            self.seed_generator = keras.random.SeedGenerator(taken["seed"])
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.budget: BudgetController | None = None
 
     @property
@@ -102,18 +106,23 @@ class Gate(keras.layers.Layer):
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if training and self.budget is not None:
             self.budget.step(self)
         price = ops.multiply(self.price, self.temperature)
         logits = ops.subtract(self.network(inputs), price)
         probability = masks.gate_probability(logits, self.temperature)
-        mask = self._hard_mask(logits, probability)
+        decided = self._hard_mask(logits, probability)
         if not training:
-            record.note(self, probability, mask)
-            return mask
-        self._follow(probability, mask)
-        self._charge(probability)
+            record.note(self, probability, decided)
+            return decided
+        self._refuse_compiled_loop()
+        weights = self._weights(probability, mask)
+        if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
+            self._follow(probability, decided, weights)
+        self._charge(probability, weights)
+        if not self.trainable:
+            return masks.straight_through(decided, probability)
         return self._training_mask(logits, probability, ops.shape(inputs))
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
@@ -137,6 +146,24 @@ class Gate(keras.layers.Layer):
         """Describe for the MAC count which units of an output are open, given the input's shape."""
         dependent = self.input_dependent
         return GateOpen(self, self.block_size, dependent, dependent and len(shape) > 1)
+
+    def get_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = super().get_config()
+        del config["dtype"]  # always float32
+        return {
+            **config,
+            "network": networks.serialize(self.network),
+            "gates": self.gates or None,
+            "block_size": self.block_size,
+            "temperature": self.initial_temperature,
+            "threshold": self.initial_threshold,
+            "top_k": self.top_k,
+            "estimator": self.estimator,
+            "initial_open": self.initial_open,
+            "min_open": self.min_open,
+            "usage_regularizer": keras.regularizers.serialize(self.usage_regularizer),
+            "seed": self.seed,
+        }
 
     def _state(self, name: str, value: Any, shape: tuple[int, ...] = ()) -> keras.Variable:
         return self.add_weight(
@@ -172,29 +199,61 @@ class Gate(keras.layers.Layer):
             return masks.straight_through(mask, probability)
         if self.estimator == "logistic":
             noise = masks.logistic_noise(shape, self.seed_generator)
-            scale = ops.multiply(self.temperature, self.noise_scale)
+            scale = ops.convert_to_tensor(self.temperature)
+            if self.budget is not None:  # else what a budget has left behind says nothing
+                scale = ops.multiply(scale, self.noise_scale)
             logits = ops.add(logits, ops.multiply(scale, noise))
             probability = masks.gate_probability(logits, self.temperature)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
 
-    def _follow(self, probability: Any, mask: Any) -> None:
-        """Keep the usage and the deterministic open ratio of each gate in the batch."""
-        for weight, values in ((self.usage, probability), (self.open_ratio, mask)):
-            mean = replicas.mean(values, axis=tuple(range(len(values.shape) - 1)))
-            weight.assign(ops.stop_gradient(mean))
+    def _refuse_compiled_loop(self) -> None:
+        loop = compiled_loop_around(self)
+        if loop is not None:
+            raise ValueError(
+                "Gates cannot be trained on JAX inside the cell of a recurrent layer, because what "
+                "they measure would not leave its loop. Give the layer `unroll=True`, gate the "
+                f"layers around it or take another backend. Received: {loop.name!r} of type "
+                f"{type(loop).__name__} with a gate in its cell"
+            )
 
-    def _charge(self, probability: Any) -> None:
+    def _weights(self, probability: Any, mask: Any) -> Any:
+        """Give 1 for the positions that count and 0 for padding, or `None` if all of them count."""
+        if mask is None or not self.input_dependent:
+            return None  # static gates are the same at all positions
+        missing = len(probability.shape) - len(mask.shape)
+        weights = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
+        return ops.cast(weights, "float32")
+
+    def _follow(self, probability: Any, decided: Any, weights: Any) -> None:
+        """Keep the usage and the deterministic open ratio of each gate in the batch."""
+        positions = tuple(range(len(probability.shape) - 1))
+        counted = replicas.mean(ops.ones_like(probability), weights=weights)  # 0 without samples
+        for weight, values in ((self.usage, probability), (self.open_ratio, decided)):
+            mean = ops.stop_gradient(replicas.mean(values, positions, weights))
+            weight.assign(ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight)))
+
+    def _charge(self, probability: Any, weights: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""
-        if self.usage_regularizer is None and self.budget is None:
+        if not self.trainable or (self.usage_regularizer is None and self.budget is None):
+            self.penalty.assign(0.0)  # also where a checkpoint of another training remembers one
             return
         penalty = 0.0
         if self.usage_regularizer is not None:
-            penalty = self.usage_regularizer(probability)
-            if not isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
-                # Keras's own regularizers are sums.
-                penalty = replicas.mean_of_sum(penalty, ops.size(probability))
-            penalty = ops.multiply(self.penalty_scale, penalty)
+            penalty = ops.multiply(self.penalty_scale, self._regularize(probability, weights))
         if self.budget is not None:
-            penalty = ops.add(penalty, ops.multiply(self.pressure, replicas.mean(probability)))
-        self.add_loss(penalty)
+            mean = replicas.mean(probability, weights=weights)
+            penalty = ops.add(penalty, ops.multiply(self.pressure, mean))
+        self.add_loss(ops.cast(penalty, keras.config.floatx()))  # which losses are summed up in
         self.penalty.assign(ops.stop_gradient(penalty))
+
+    def _regularize(self, probability: Any, weights: Any) -> Any:
+        size = replicas.count(probability, weights)
+        if isinstance(self.usage_regularizer, (UsagePenalty, TargetUsage)):
+            if weights is not None:
+                positions = tuple(range(len(probability.shape) - 1))
+                probability = replicas.mean(probability, positions, weights)
+            return self.usage_regularizer(probability)
+        if weights is not None:
+            probability = ops.multiply(probability, weights)
+        # Keras's own regularizers are sums.
+        return replicas.mean_of_sum(self.usage_regularizer(probability), size)

@@ -98,11 +98,11 @@ def straight_through(mask: Any, probability: Any) -> Any:
 def logistic_noise(shape: tuple[Any, ...], seed: Any) -> Any:
     """Sample standard logistic noise, which turns a threshold into a draw with `sigmoid` odds."""
     # Keeps both logarithms finite: float32 resolves 1 - 1e-6.
-    uniform = keras.random.uniform(shape, minval=1e-6, maxval=1.0 - 1e-6, seed=seed)
+    uniform = keras.random.uniform(shape, 1e-6, 1.0 - 1e-6, dtype="float32", seed=seed)
     return ops.subtract(ops.log(uniform), ops.log1p(ops.negative(uniform)))
 
 
 def bernoulli_mask(probability: Any, shape: tuple[Any, ...], seed: Any) -> Any:
     """Sample a mask whose gates are open with the given probabilities."""
-    uniform = keras.random.uniform(shape, seed=seed)
+    uniform = keras.random.uniform(shape, dtype="float32", seed=seed)
     return ops.cast(ops.less(uniform, probability), probability.dtype)

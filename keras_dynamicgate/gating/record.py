@@ -72,8 +72,15 @@ def count_samples(x: Any, argument: str) -> int:
         argument: Name of the caller's argument, for the error.
 
     Raises:
-        ValueError: If there are no samples, or not as many of them for each input.
+        ValueError: If there are no samples, not as many of them for each input, or no arrays.
     """
+    for array in keras.tree.flatten(x):
+        if not getattr(array, "shape", ()):
+            raise ValueError(
+                f"Argument `{argument}` must be an array or a list or dict of arrays of samples; "
+                "of a data set or generator, give the inputs of some batches. "
+                f"Received: {argument} with a {type(array).__name__}"
+            )
     counts = sorted({len(array) for array in keras.tree.flatten(x)})
     if len(counts) > 1:
         raise ValueError(

@@ -14,28 +14,40 @@ from keras import ops
 from keras_dynamicgate.graph.state import own_losses
 
 
-def mean(values: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+def mean(values: Any, axis: int | tuple[int, ...] | None = None, weights: Any = None) -> Any:
     """Give the mean over the samples of all replicas, as `keras.ops.mean` does of one.
 
     Args:
         values: Float32 tensor of this replica's samples.
         axis: Integer or tuple of integers, the axes to average over. Defaults to `None`, all.
+        weights: Tensor that broadcasts to the shape of `values`, 1 for what counts and 0 for what
+            does not. Defaults to `None`: all of it counts.
 
     Returns:
-        Tensor without these axes, the same on each replica. Its gradient is that of the replica's
-        own samples, which becomes the gradient of the mean when gradients are averaged over the
-        replicas.
+        Tensor without these axes, the same on each replica, of zeros if nothing counts. Its
+        gradient is that of the replica's own samples, which becomes the gradient of the mean when
+        gradients are averaged over the replicas.
 
     Examples:
         >>> from keras_dynamicgate.gating import replicas
-        >>> float(replicas.mean(keras.ops.array([[1.0, 0.0], [1.0, 1.0]])))
+        >>> values = keras.ops.array([[1.0, 0.0], [1.0, 1.0]])
+        >>> float(replicas.mean(values))
         0.75
+        >>> float(replicas.mean(values, weights=keras.ops.array([[1.0], [0.0]])))
+        0.5
     """
-    if _count() == 1:
-        return ops.mean(values, axis)
+    counted = count(values, weights)
+    if weights is not None:
+        values = ops.multiply(values, weights)
     total = ops.sum(values, axis)
-    samples = ops.cast(ops.size(values), "float32") / ops.cast(ops.size(total), "float32")
-    return mean_of_sum(total, samples)
+    return mean_of_sum(total, ops.divide(counted, ops.cast(ops.size(total), "float32")))
+
+
+def count(values: Any, weights: Any = None) -> Any:
+    """Give the number of values of this replica that count, as a float32 scalar."""
+    if weights is None:
+        return ops.cast(ops.size(values), "float32")
+    return ops.sum(ops.multiply(ops.ones_like(values), weights))
 
 
 def mean_of_sum(total: Any, size: Any) -> Any:
@@ -46,27 +58,29 @@ def mean_of_sum(total: Any, size: Any) -> Any:
         size: The number of these values.
 
     Returns:
-        Tensor of the shape of `total`, with the gradient as in `mean`.
+        Tensor of the shape of `total`, with the gradient as in `mean`; zeros if there are no
+        values.
 
     Examples:
         >>> from keras_dynamicgate.gating import replicas
         >>> float(replicas.mean_of_sum(keras.ops.array(3.0), 4))
         0.75
     """
-    count = _count()
+    replicas = _replicas()
     size = ops.cast(size, "float32")
-    if count == 1:
-        return ops.divide(total, size)
+    if replicas == 1:
+        return ops.divide(total, ops.maximum(size, 1.0))
     # The last batch of an epoch may leave a replica fewer samples than the others, or none.
     packed = ops.concatenate([ops.reshape(total, (-1,)), ops.reshape(size, (1,))])
     packed = _sum(ops.stop_gradient(packed))
-    everywhere = ops.divide(ops.reshape(packed[:-1], ops.shape(total)), packed[-1])
-    own = ops.divide(ops.multiply(count, total), packed[-1])
+    size = ops.maximum(packed[-1], 1.0)
+    everywhere = ops.divide(ops.reshape(packed[:-1], ops.shape(total)), size)
+    own = ops.divide(ops.multiply(replicas, total), size)
     # In this order the value is exactly the mean.
     return ops.add(everywhere, ops.subtract(own, ops.stop_gradient(own)))
 
 
-def _count() -> int:
+def _replicas() -> int:
     """Give the number of replicas that call the gates, each on its own part of the batch."""
     backend = keras.backend.backend()
     if backend == "tensorflow":

@@ -113,7 +113,7 @@ def test_dropped_second_choice_leaves_the_first_its_weight():
 def test_capacity_is_rounded_up_but_not_because_of_rounding_errors(capacity_factor, experts, kept):
     # 25 tokens that all want the first expert; 25 * .5 / 2 is 6.25.
     chosen = ops.one_hot(ops.zeros((25, 1), "int32"), experts)
-    assert float(ops.sum(routing.within_capacity(chosen, capacity_factor))) == kept
+    assert float(ops.sum(routing.within_capacity(chosen, ops.ones(25), capacity_factor))) == kept
 
 
 def test_dropless_layer_keeps_all_tokens_of_one_expert():
@@ -139,13 +139,47 @@ def test_balanced_router_with_two_experts_a_token_costs_the_balance_weight():
 def test_balance_loss_pushes_the_favourite_down():
     # The loss is 2 * p for the only expert that is chosen, and p has the slope p * (1 - p).
     chosen = np.array([[[1, 0]]], "float32")
-    slope = gradient(lambda z: routing.balance_loss(z, chosen), np.zeros((1, 2), "float32"))
+    start = np.zeros((1, 2), "float32")
+    slope = gradient(lambda z: routing.balance_loss(z, chosen, ops.ones(1)), start)
     np.testing.assert_allclose(slope, [[0.5, -0.5]])
 
 
 def test_z_loss_is_the_squared_log_of_the_summed_exponentials():
     layer = two_experts(balance_weight=0, z_weight=2)
     assert training_loss(layer, [A, B]) == pytest.approx(2 * np.log(4) ** 2)
+
+
+def test_padding_counts_in_no_loss_and_no_statistic():
+    layer = two_experts(balance_weight=0.5, z_weight=0)
+    run(layer, [[A, B, B, B]], training=True, mask=np.array([[True, True, False, False]]))
+    assert numbers(layer.losses) == [0.5]
+    assert numbers([layer.token_share]) == [[0.5, 0.5]]
+
+
+def test_padding_has_no_z_loss():
+    layer = two_experts(balance_weight=0, z_weight=2)
+    run(layer, [[A, [9.0, 9.0]]], training=True, mask=np.array([[True, False]]))
+    assert numbers(layer.losses) == [pytest.approx(2 * np.log(4) ** 2)]
+
+
+def test_padding_takes_no_room_in_the_experts():
+    # Two tokens count, so each expert has room for one: the last `A` would come fourth.
+    layer = two_experts(capacity_factor=1.0)
+    tokens, mask = [[A, A, B, A]], np.array([[False, False, True, True]])
+    outputs = run(layer, tokens, training=True, mask=mask)
+    np.testing.assert_allclose(outputs[0, 2:], [[0, 75], [7.5, 0]], rtol=1e-6)
+    assert float(layer.dropped_share) == 0.0
+    _, weights = layer.route(np.array(tokens, "float32"), mask=mask)
+    np.testing.assert_allclose(ops.convert_to_numpy(weights)[0, 2:], [[0.75]] * 2, rtol=1e-6)
+
+
+def test_batch_of_padding_alone_leaves_the_statistics():
+    model = keras.Sequential([layers.Embedding(4, 2, mask_zero=True), two_experts()])
+    model(np.array([[1, 2, 3]]), training=True)
+    before = numbers([model.layers[1].token_share, model.layers[1].dropped_share])
+    model(np.zeros((2, 3), "int32"), training=True)
+    assert numbers([model.layers[1].token_share, model.layers[1].dropped_share]) == before
+    assert np.isfinite(numbers(model.layers[1].losses)).all()
 
 
 def test_inference_has_no_losses_and_keeps_the_statistics_of_training():
@@ -274,3 +308,17 @@ def test_dropping_with_another_output_size_says_what_to_do():
 def test_routing_of_a_layer_that_is_not_built_says_what_to_do():
     with pytest.raises(ValueError, match=r"must be built before it can route"):
         SwitchMoE(2, 2).route(np.ones((1, 2), "float32"))
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # JAX without float64
+@pytest.mark.parametrize("floatx", ["float64", "float16"])
+def test_layer_trains_whatever_the_precision_of_keras(floatx):
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    try:
+        model = keras.Sequential([keras.Input((4,)), SwitchMoE(2, 3), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+        assert np.isfinite(float(history.history["loss"][0]))
+    finally:
+        keras.config.set_floatx("float32")

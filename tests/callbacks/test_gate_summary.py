@@ -128,3 +128,38 @@ def test_schedule_sets_the_weights_that_the_compiled_step_reads():
 def test_schedule_refuses_values_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         fit(gated_model(), kdg.GateSchedule(**arguments))
+
+
+def open_model():
+    """Two units for each position of a sequence of any length, then one for the whole."""
+    model = keras.Sequential(
+        [
+            keras.Input((None, 8)),
+            kdg.DynamicGateDense(32, gate="static", top_k=8, block_size=1),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(8),
+        ]
+    )
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_sizes_that_a_model_leaves_open_are_those_of_the_inputs_it_is_given():
+    x, y = np.zeros((16, 5, 8)), np.zeros((16, 8))
+    history = open_model().fit(x, y, verbose=0, callbacks=[kdg.GateSummary(x, verbose=0)])
+    # A quarter of five positions of 8 * 32 and of the rows of 32 * 8.
+    assert history.history["relative_macs"] == [0.25]
+
+
+def test_summary_without_inputs_says_what_it_needs_where_sizes_are_open():
+    x, y = np.zeros((16, 5, 8)), np.zeros((16, 8))
+    with pytest.raises(ValueError, match=r"leaves sizes .* open.*Give `GateSummary` inputs"):
+        open_model().fit(x, y, verbose=0, callbacks=[kdg.GateSummary()])
+
+
+def test_data_set_in_place_of_inputs_is_refused_before_training():
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+    with pytest.raises(ValueError, match=r"`x` must be an array .*of a data set .*BatchDataset"):
+        fit(gated_model(), kdg.GateSummary(batches))

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +34,16 @@ def fit(model, *callbacks, epochs=30, **arguments):
     return model.fit(
         X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=list(callbacks), **arguments
     )
+
+
+def stream(samples):
+    """Batches of 16 samples, of which nobody knows how many will come."""
+    import tensorflow as tf
+
+    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
+    return tf.data.Dataset.from_generator(
+        lambda: zip(X[:samples], Y[:samples], strict=True), output_signature=signature
+    ).batch(16)
 
 
 @pytest.mark.parametrize("target", [0.5, 0.2])
@@ -78,15 +91,9 @@ def test_second_training_may_have_another_budget():
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_training_of_unknown_length_meets_the_budget_too():
-    import tensorflow as tf
-
-    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
-    samples = tf.data.Dataset.from_generator(
-        lambda: zip(X, Y, strict=True), output_signature=signature
-    )
     model = gated_model()
     callbacks = [kdg.MacBudget(0.3)]
-    model.fit(samples.batch(16), epochs=30, shuffle=False, verbose=0, callbacks=callbacks)
+    model.fit(stream(256), epochs=30, shuffle=False, verbose=0, callbacks=callbacks)
     assert callbacks[0].params["steps"] is None
     assert kdg.count_macs(model, X).relative == pytest.approx(0.3, abs=0.03)
 
@@ -130,6 +137,35 @@ def test_interrupted_training_resumes_as_if_it_had_not_stopped(tmp_path):
     resumed = train(keras.callbacks.BackupAndRestore(backup))
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at", "ignore:Your input ran out of data")
+def test_interrupted_training_of_unknown_length_goes_on_where_it_was(tmp_path):
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.seen = {}
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == stop:
+                raise InterruptedError
+            budget = self.model.layers[0].gate.budget_state
+            self.seen[epoch] = round(float(ops.convert_to_numpy(budget)[0]), 3)
+
+    def train(look):
+        model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        callbacks = [keras.callbacks.BackupAndRestore(tmp_path / "backup"), kdg.MacBudget(0.5)]
+        fit = {"epochs": 10, "shuffle": False, "verbose": 0}
+        model.fit(stream(32), callbacks=[*callbacks, look], **fit)
+
+    stop = 7
+    look = Look()
+    with pytest.raises(InterruptedError):
+        train(look)
+    assert look.seen == {epoch: epoch / 10 for epoch in range(7)}
+    stop = None
+    train(look)
+    assert look.seen == {7: 0.7, 8: 0.8, 9: 0.9}
 
 
 @pytest.mark.filterwarnings("ignore:The training ended at")
@@ -185,6 +221,28 @@ def test_price_follows_the_logarithm_of_measured_over_allowed():
     assert value(gate.pressure) == pytest.approx(np.exp(0.3 * value(gate.price)))
 
 
+@pytest.mark.parametrize(("progress", "rise"), [(0.05, 0.0), (0.5, 0.202 * np.log(1.5))])
+def test_gates_that_join_keep_prices_of_their_own_and_rise_with_the_others(progress, rise):
+    gates = [Gate("static", 2) for _ in range(3)]
+    for gate, price in zip(gates, (5.0, 0.0, -1.0), strict=True):
+        gate.build((None, 3))
+        gate.price.assign(price)
+        gate.open_ratio.assign([0.75, 0.75])
+    gates[2].trainable = False
+    budget = BudgetController(
+        gates,
+        lambda averages: ops.mean(averages[gates[0]]),
+        target=0.5,
+        start=1.0,
+        warmup=0.1,
+        ramp=0.4,
+        progress_per_step=0.0,
+    )
+    budget.set_progress(progress)
+    budget.step(gates[0])
+    assert [value(gate.price) for gate in gates] == pytest.approx([5.0 + rise, rise, -1.0])
+
+
 def test_price_falls_where_less_runs_than_may():
     gate, budget = controller(0.25, 0.5)
     budget.step(gate)
@@ -220,6 +278,26 @@ def test_noise_fades_before_the_end(progress, noise):
     gate, budget = controller(0.5, progress)
     budget.step(gate)
     assert value(gate.noise_scale) == pytest.approx(noise, abs=1e-6)
+
+
+@pytest.fixture
+def floatx(request):
+    keras.config.set_floatx(request.param)
+    keras.config.set_dtype_policy(request.param)
+    yield
+    keras.config.set_floatx("float32")
+
+
+# JAX has float64 only where it is told to.
+@pytest.mark.filterwarnings("ignore:The training ended at", "ignore:Explicitly requested dtype")
+@pytest.mark.parametrize("floatx", ["float64", "float16", "bfloat16"], indirect=True)
+def test_budget_is_steered_in_float32_whatever_the_precision_of_keras(floatx):
+    model = gated_model(usage_regularizer="l1")
+    fit(model, kdg.MacBudget(0.5), epochs=1)
+    for layer in model.layers[:2]:
+        assert layer.gate.price.dtype == "float32"
+        assert np.isfinite(value(layer.gate.price))
+        assert value(layer.gate.price) != 0.0
 
 
 @pytest.mark.parametrize("target", [0.0, -0.1, 1.1, None, "0.3", float("nan")])
@@ -276,21 +354,58 @@ def test_model_with_nothing_to_steer_is_refused():
 
 
 def test_one_epoch_of_unknown_length_is_refused():
-    import tensorflow as tf
-
-    signature = (tf.TensorSpec((64,)), tf.TensorSpec((), tf.int32))
-    samples = tf.data.Dataset.from_generator(
-        lambda: zip(X, Y, strict=True), output_signature=signature
-    )
     with pytest.raises(ValueError, match=r"how long the training is.*`steps_per_epoch`"):
-        gated_model().fit(
-            samples.batch(16), shuffle=False, verbose=0, callbacks=[kdg.MacBudget(0.5)]
-        )
+        gated_model().fit(stream(32), shuffle=False, verbose=0, callbacks=[kdg.MacBudget(0.5)])
 
 
 def test_budget_that_is_missed_is_warned_about():
     with pytest.warns(UserWarning, match=r"ended at \d\.\d+ relative MACs, with a budget of 0.2"):
         fit(gated_model(), kdg.MacBudget(0.2, warmup=0.9, ramp=0.1), epochs=1)
+
+
+def test_last_batch_alone_does_not_make_a_budget_missed():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    gate = model.layers[0].gate
+    odd = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: gate.open_ratio.assign(np.ones(64))
+    )
+    fit(model, odd, kdg.MacBudget(0.5), epochs=15)  # warnings are errors
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at")
+@pytest.mark.parametrize("how", ["copy", "deepcopy", "pickle"])
+def test_copy_of_a_used_budget_is_a_budget_for_another_training(how):
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    budget = kdg.MacBudget(0.5, warmup=0.25, ramp=0.125)
+    fit(model, budget, epochs=1)
+    again = pickle.loads(pickle.dumps(budget)) if how == "pickle" else getattr(copy, how)(budget)
+    assert (again.target, again.warmup, again.ramp) == (0.5, 0.25, 0.125)
+    assert again.model is None
+    fit(model, again, epochs=1)
+
+
+def test_second_budget_in_one_training_is_refused_and_leaves_no_controller():
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"can have one `MacBudget`.* target=0.6"):
+        fit(model, kdg.MacBudget(0.5), kdg.MacBudget(0.6), epochs=1)
+    assert model.layers[0].gate.budget is None
+
+
+@pytest.mark.filterwarnings("ignore:The training ended at")
+def test_training_that_broke_off_does_not_stand_in_the_way_of_the_next():
+    def stop(epoch, logs):
+        raise InterruptedError
+
+    model = keras.Sequential([keras.Input((64,)), kdg.DynamicGate(), keras.layers.Dense(2)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    with pytest.raises(InterruptedError):
+        fit(model, kdg.MacBudget(0.5), callback, epochs=2)
+    fit(model, kdg.MacBudget(0.6), epochs=1)
+    assert model.layers[0].gate.budget is None
 
 
 def test_gates_inside_other_layers_are_refused_by_name():

@@ -56,6 +56,15 @@ def test_a_probability_at_the_threshold_is_closed():
     assert engine.predict([[1.0, 0.0], [0.0, 0.0]]).tolist() == [[11.0, 22.0], [10.0, 20.0]]
 
 
+@pytest.mark.parametrize(
+    ("threshold", "outputs"), [(1e-50, [18.0, 32.0]), (1 - 1e-9, [10.0, 20.0])]
+)
+def test_threshold_that_float32_takes_for_0_or_1_opens_all_or_none(threshold, outputs):
+    model = by_first_feature(threshold=threshold)
+    assert model.predict(np.array([[2.0, 0.0]]), verbose=0).tolist() == [outputs]
+    assert InferenceEngine(model, threads=1).predict([[2.0, 0.0]]).tolist() == [outputs]
+
+
 def test_the_lower_index_wins_a_tie_of_logits():
     engine = InferenceEngine(by_first_feature(top_k=1), threads=1)
     assert engine.predict([[1.0, 1.0]]).tolist() == [[12.0, 22.0]]

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -77,6 +78,43 @@ def test_logistic_noise_opens_with_the_gate_probability_at_any_temperature():
     np.testing.assert_allclose(mask.mean(axis=0), [0.75, 0.25], atol=0.03)
 
 
+def test_noise_is_all_there_without_a_budget_whatever_a_checkpoint_remembers():
+    gate = static_gate([np.log(3.0), np.log(1 / 3)], seed=1)
+    gate.noise_scale.assign(0.0)
+    mask = run(gate, samples=4000, training=True)
+    np.testing.assert_allclose(mask.mean(axis=0), [0.75, 0.25], atol=0.03)
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # JAX without float64
+@pytest.mark.parametrize("floatx", ["float64", "bfloat16"])
+def test_noise_is_drawn_in_float32_whatever_the_precision_of_keras(floatx):
+    keras.config.set_floatx(floatx)
+    try:
+        for estimator in ("bernoulli", "logistic"):
+            gate = static_gate([np.log(3.0), np.log(1 / 3)], estimator=estimator, seed=1)
+            mask = run(gate, samples=4000, training=True)
+            assert mask.dtype == "float32"
+            np.testing.assert_allclose(mask.mean(axis=0), [0.75, 0.25], atol=0.03)
+        noise = masks.logistic_noise((4000,), keras.random.SeedGenerator(1))
+        assert np.all(np.isfinite(ops.convert_to_numpy(noise)))
+    finally:
+        keras.config.set_floatx("float32")
+
+
+@pytest.mark.parametrize("estimator", masks.ESTIMATORS)
+def test_frozen_gate_trains_with_the_masks_of_inference_and_measures_and_charges_nothing(estimator):
+    penalty = kdg.UsagePenalty(2.0)
+    gate = static_gate([0.1, -0.1, 1.0], estimator=estimator, usage_regularizer=penalty)
+    gate.trainable = False
+    gate.penalty.assign(3.0)
+    for _ in range(5):
+        np.testing.assert_array_equal(run(gate, samples=1, training=True), [[1, 0, 1]])
+    np.testing.assert_allclose(ops.convert_to_numpy(gate.usage), [0.9] * 3, rtol=1e-6)
+    np.testing.assert_array_equal(ops.convert_to_numpy(gate.open_ratio), [1.0] * 3)
+    assert gate.losses == []
+    assert float(gate.penalty) == 0.0
+
+
 def test_static_gates_close_a_unit_at_all_positions_of_a_sample():
     gate = static_gate([0.0, 0.0, 0.0], seed=3)
     mask = ops.convert_to_numpy(gate(np.zeros((8, 5, 4, 3), "float32"), training=True))
@@ -135,11 +173,42 @@ def test_gate_charges_its_regularizer_in_training_only():
     assert float(gate.penalty) == pytest.approx(1.25)
 
 
+def test_penalty_that_a_checkpoint_remembers_is_not_that_of_the_next_training():
+    gate = static_gate([0.0, 1.0])
+    gate.penalty.assign(3.0)
+    run(gate, training=True)
+    assert float(gate.penalty) == 0.0
+
+
 def test_penalty_scale_multiplies_the_regularizer():
     gate = static_gate([0.0, np.log(3.0)], usage_regularizer=kdg.UsagePenalty(2.0))
     gate.penalty_scale.assign(0.5)
     run(gate, training=True)
     assert float(gate.penalty) == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize("network", ["static", kdg.LowRankGate(rank=2)])
+def test_gate_of_a_layer_is_made_anew_from_what_it_serializes_to(network):
+    arguments = {
+        "temperature": 2.0,
+        "threshold": 0.25,
+        "estimator": "bernoulli",
+        "initial_open": 0.75,
+        "min_open": 0.125,
+        "usage_regularizer": kdg.TargetUsage(0.5, 2.0),
+        "seed": 7,
+    }
+    gate = kdg.DynamicGateDense(64, gate=network, block_size=8, **arguments).gate
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(gate))
+    configs = [each.get_config() for each in (gate, again)]
+    for config in configs:
+        assert config["network"]["config"].pop("name")  # each copy of a network has its own
+    assert configs[0] == configs[1]
+    for each in (gate, again):
+        each.build((None, 3))
+    again.set_weights(gate.get_weights())
+    assert again.block_size == 8
+    np.testing.assert_array_equal(run(again), run(gate))
 
 
 @pytest.mark.parametrize(

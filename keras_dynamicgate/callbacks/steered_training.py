@@ -1,0 +1,152 @@
+"""One training of a model that `MacBudget` steers, from its first step to its end."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_dynamicgate.callbacks.requirements import require_counted_gates
+from keras_dynamicgate.gating.budget import (
+    LARGEST_ERROR,
+    TREND_RATE,
+    BudgetController,
+    is_steerable,
+)
+from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.graph.averages import average_all, average_without
+from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.utils.types import Inputs, Tensor
+
+
+class SteeredTraining:
+    """Puts a `BudgetController` into the gates of a model and takes it out again.
+
+    Args:
+        model: A compiled model.
+        x: Inputs of the sizes that the model leaves open, or `None` if it leaves none.
+        target: Float, the relative MACs to end with.
+
+    Raises:
+        ValueError: If a gated layer is not counted, no gate can be steered or the target is out of
+            reach.
+    """
+
+    def __init__(self, model: keras.Model, x: Inputs, target: float) -> None:
+        self.model = model
+        self.target = target
+        self._cost = require_counted_gates(model, "MacBudget", x)
+        self._gates: list[Gate] = list(self._cost.gates.values())
+        self._check_reachable()
+
+    def begin(
+        self, epoch: int, epochs: int, steps_left: int, *, warmup: float, ramp: float
+    ) -> None:
+        """Put the controller in and have the step compiled with it.
+
+        Args:
+            epoch: Integer, the epoch that begins.
+            epochs: Integer, the epoch at which the training ends.
+            steps_left: Integer, the steps up to that end, 0 if that is not known.
+            warmup: Float, as of `MacBudget`.
+            ramp: Float, as of `MacBudget`.
+        """
+        if any(gate.budget is not None for gate in self._gates):
+            self.end()
+            raise ValueError(
+                "A training can have one `MacBudget`: two prices would fight for the same gates. "
+                f"Received: another one, of target={self.target}"
+            )
+        progress = min(self._state()[0], 1.0) if epoch > 0 else 0.0
+        resumed = progress > 0.0
+        # Do not open a model again that an earlier training has brought to its budget.
+        now = self._all_open() if resumed else self._open_ratios()
+        # Without a length, progress was saved as of the beginning of the epoch before.
+        self._known = (epoch if steps_left or not resumed else epoch - 1, progress)
+        self._epochs = epochs
+        self._controller = BudgetController(
+            self._gates,
+            self._cost.relative_on_average,
+            target=self.target,
+            start=max(self.target, self._relative_macs(now)),
+            warmup=warmup,
+            ramp=ramp,
+            progress_per_step=(1.0 - progress) / steps_left if steps_left else 0.0,
+        )
+        self._controller.set_progress(progress)
+        for gate in self._gates:
+            gate.budget = self._controller
+        # The price belongs to the logits of the last step, not to an average of them.
+        steered = [gate for gate in self._gates if is_steerable(gate)]
+        weights = [weight for gate in steered for weight in gate.network.trainable_weights]
+        average_without(self.model.optimizer, weights)
+        # An earlier `fit` may have compiled the step without this controller.
+        self.model.make_train_function(force=True)
+
+    def reach(self, epoch: int) -> None:
+        """Set the progress at the beginning of an epoch if steps do not tell it."""
+        if self._controller.progress_per_step == 0.0:
+            first, progress = self._known
+            done = (epoch - first) / (self._epochs - first)
+            self._controller.set_progress(progress + (1.0 - progress) * done)
+
+    def end(self) -> None:
+        """Take the controller out of the gates."""
+        forget_budgets(self.model)
+        self.model.train_function = None  # It was compiled with the controller.
+
+    def relative_macs(self) -> float:
+        """Give the relative MACs of the last steps, of which a single one may be far off."""
+        progress, _, _, trend = self._state()
+        controller = self._controller
+        counted = (progress - controller.warmup) / (controller.progress_per_step or 1e-3)
+        if counted >= 1.0:
+            # A running mean, which the warm-up has brought to 0.
+            error = trend / (1.0 - (1.0 - TREND_RATE) ** counted)
+            if abs(error) < 0.9 * LARGEST_ERROR:  # and is not cut off
+                allowed = controller.allowance(ops.convert_to_tensor(progress, "float32"))
+                return float(ops.convert_to_numpy(allowed)) * math.exp(error)
+        return self._relative_macs(self._open_ratios())
+
+    def _state(self) -> list[float]:
+        return [float(each) for each in ops.convert_to_numpy(self._gates[0].budget_state)]
+
+    def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
+        return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
+
+    def _all_open(self) -> dict[Gate, Tensor]:
+        return {gate: ops.ones(gate.gates, "float32") for gate in self._gates}
+
+    def _open_ratios(self) -> dict[Gate, Tensor]:
+        return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
+
+    def _check_reachable(self) -> None:
+        if not any(is_steerable(gate) for gate in self._gates):
+            raise ValueError(
+                "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
+                "and frozen ones do not learn. "
+                f"Received: model {self.model.name!r} without any other gates"
+            )
+        least = {gate: opened * _least_open(gate) for gate, opened in self._all_open().items()}
+        lowest = self._relative_macs(least)
+        if lowest > self.target:
+            raise ValueError(
+                f"Argument `target` is out of reach: model {self.model.name!r} costs at least "
+                f"{lowest:.3f} relative MACs, by its ungated layers, gate networks, `min_open` "
+                "and `top_k`. Gate more layers, make the gate networks smaller or raise the "
+                f"budget. Received: target={self.target}"
+            )
+
+
+def forget_budgets(model: keras.Model) -> None:
+    """Take all controllers out of the gates of a model, as trainings that broke off leave them."""
+    for layer in gated_layers(model):
+        layer.gate.budget = None
+        layer.gate.penalty.assign(0.0)
+    average_all(model.optimizer)
+
+
+def _least_open(gate: Gate) -> float:
+    """Give the share of a gate layer's gates that is open for any logits."""
+    fewest = fewest_open(gate.min_open, gate.gates) if gate.top_k is None else gate.top_k
+    return float(fewest / gate.gates)
