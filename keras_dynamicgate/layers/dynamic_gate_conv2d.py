@@ -10,6 +10,7 @@ from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_a
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import PooledOpen
+from keras_dynamicgate.graph.drop_in import DropIn
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer
@@ -18,7 +19,7 @@ from keras_dynamicgate.utils.types import PartialShape
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateConv2D(GatedLayer):
+class DynamicGateConv2D(DropIn, GatedLayer):
     """A `keras.layers.Conv2D` that runs only the blocks of channels whose gates are open.
 
     `activation(convolution(inputs) + bias)` is multiplied by the mask of its gates. A gate network
@@ -28,7 +29,8 @@ class DynamicGateConv2D(GatedLayer):
     pooling and `Flatten`. A `BatchNormalization` in between makes another constant of it, and then
     only the filter is saved.
 
-    All arguments of `keras.layers.Conv2D` mean the same here. With `gate=None` the layer equals
+    All arguments of `keras.layers.Conv2D` mean the same here, and so do its attributes and methods.
+    As there, a mask of the inputs ends at the layer. With `gate=None` the layer equals
     `keras.layers.Conv2D` bit for bit.
 
     Args:
@@ -84,6 +86,8 @@ class DynamicGateConv2D(GatedLayer):
     - DynamicGate-MLP (arXiv 2603.16367)
     """
 
+    inner_name = "conv"
+
     def __init__(
         self,
         filters: int,
@@ -133,9 +137,10 @@ class DynamicGateConv2D(GatedLayer):
             bias_constraint=bias_constraint,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            dtype=self.dtype_policy,
-            name="conv",
+            **self.own_arguments(),
         )
+        # A mask of the inputs says nothing of the outputs, whose positions are others.
+        self.supports_masking = self.conv.supports_masking
         self.add_gate(filters)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
@@ -143,35 +148,6 @@ class DynamicGateConv2D(GatedLayer):
     def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         return [self.conv]
-
-    @property
-    def filters(self) -> int:
-        """The number of output channels."""
-        return self.conv.filters
-
-    @property
-    def data_format(self) -> str:
-        """`"channels_last"` or `"channels_first"`."""
-        return self.conv.data_format
-
-    @property
-    def activation(self) -> Any:
-        """The activation function."""
-        return self.conv.activation
-
-    @property
-    def kernel(self) -> Any:
-        """The kernel, of shape `(height, width, channels / groups, filters)`."""
-        return self.conv.kernel
-
-    @property
-    def bias(self) -> Any:
-        """The bias, of shape `(filters,)`, or `None`."""
-        return self.conv.bias
-
-    def enable_lora(self, rank: int, **kwargs: Any) -> None:
-        """Add a LoRA to the kernel, as `keras.layers.Conv2D.enable_lora` does."""
-        self.conv.enable_lora(rank, **kwargs)
 
     @property
     def channel_axis(self) -> int:
@@ -184,6 +160,7 @@ class DynamicGateConv2D(GatedLayer):
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
 
     def build(self, input_shape: PartialShape) -> None:
+        self.share_path()
         lora.build(self.conv, input_shape)
         channels = input_shape[self.channel_axis]
         sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]

@@ -8,6 +8,7 @@ import keras
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.gating.gate_network import GateNetwork
+from keras_dynamicgate.graph.drop_in import DropIn
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
@@ -17,7 +18,7 @@ from keras_dynamicgate.utils.types import PartialShape
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateDense(GatedLayer):
+class DynamicGateDense(DropIn, GatedLayer):
     """A `keras.layers.Dense` that runs only the blocks of units whose gates are open.
 
     `activation(inputs @ kernel + bias)` is multiplied by the mask of its gates, which a gate
@@ -25,8 +26,10 @@ class DynamicGateDense(GatedLayer):
     and its row in the layer that consumes it. In training, masks are hard, too, and gradients
     reach the gates by the straight-through estimator.
 
-    All arguments of `keras.layers.Dense` mean the same here. With `gate=None` the layer equals
-    `keras.layers.Dense` bit for bit.
+    All arguments of `keras.layers.Dense` mean the same here, and so do its attributes and methods:
+    `kernel`, `use_bias`, `kernel_regularizer`, `enable_lora`, `quantize` ... can be read, set and
+    called as there, and weights have the paths that they have there. With `gate=None` the layer
+    equals `keras.layers.Dense` bit for bit.
 
     Args:
         units: Positive integer, the size of the output.
@@ -77,6 +80,8 @@ class DynamicGateDense(GatedLayer):
     - DynamicGate-MLP (arXiv 2603.16367)
     """
 
+    inner_name = "dense"
+
     def __init__(
         self,
         units: int,
@@ -126,9 +131,7 @@ class DynamicGateDense(GatedLayer):
         # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
         # again, and quantization refuses it.
         if dense is None:
-            self.dense = keras.layers.Dense(
-                units, **arguments, dtype=self.dtype_policy, name="dense"
-            )
+            self.dense = keras.layers.Dense(units, **arguments, **self.own_arguments())
         else:
             _check_given(dense, units, arguments)
             self.dense = dense
@@ -140,38 +143,15 @@ class DynamicGateDense(GatedLayer):
         """The Keras layers inside, which quantization works on."""
         return [self.dense]
 
-    @property
-    def units(self) -> int:
-        """The size of the output."""
-        return self.dense.units
-
-    @property
-    def activation(self) -> Any:
-        """The activation function."""
-        return self.dense.activation
-
-    @property
-    def kernel(self) -> Any:
-        """The kernel, of shape `(features, units)`."""
-        return self.dense.kernel
-
-    @property
-    def bias(self) -> Any:
-        """The bias, of shape `(units,)`, or `None`."""
-        return self.dense.bias
-
-    def enable_lora(self, rank: int, **kwargs: Any) -> None:
-        """Add a LoRA to the kernel, as `keras.layers.Dense.enable_lora` does."""
-        self.dense.enable_lora(rank, **kwargs)
-
     def build(self, input_shape: PartialShape) -> None:
         if not self.dense.built:
+            self.share_path()
             lora.build(self.dense, input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        outputs = self.dense(inputs)
+        outputs = self.dense(inputs, training=training)
         if self.gate is None:
             return outputs
         return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)
