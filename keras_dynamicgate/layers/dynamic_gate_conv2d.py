@@ -10,16 +10,15 @@ from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_a
 from keras_dynamicgate.gating.cost import Flow, Product, per_channel, positions
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import PooledOpen
-from keras_dynamicgate.graph.drop_in import DropIn
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
-from keras_dynamicgate.layers.gated_layer import GatedLayer
+from keras_dynamicgate.layers.gated_product import GatedProduct
 from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateConv2D(DropIn, GatedLayer):
+class DynamicGateConv2D(GatedProduct):
     """A `keras.layers.Conv2D` that runs only the blocks of channels whose gates are open.
 
     `activation(convolution(inputs) + bias)` is multiplied by the mask of its gates. A gate network
@@ -43,7 +42,8 @@ class DynamicGateConv2D(DropIn, GatedLayer):
         dilation_rate: Integer or tuple of 2 integers. Defaults to `(1, 1)`.
         groups: Positive integer, the groups of channels that are convolved by themselves.
             Defaults to 1.
-        activation: Activation function or its name. Defaults to `None`, linear.
+        activation: Activation function or its name; softmax and others across units exclude gates.
+            Defaults to `None`, linear.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
@@ -142,12 +142,8 @@ class DynamicGateConv2D(DropIn, GatedLayer):
         # A mask of the inputs says nothing of the outputs, whose positions are others.
         self.supports_masking = self.conv.supports_masking
         self.add_gate(filters)
+        self.check_activation(self.conv.activation)
         self.input_spec = keras.layers.InputSpec(ndim=4)
-
-    @property
-    def dense_layers(self) -> list[keras.layers.Layer]:
-        """The Keras layers inside, which quantization works on."""
-        return [self.conv]
 
     @property
     def channel_axis(self) -> int:

@@ -8,17 +8,17 @@ import keras
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
 from keras_dynamicgate.gating.cost import Flow, Product, positions
 from keras_dynamicgate.gating.gate_network import GateNetwork
-from keras_dynamicgate.graph.drop_in import DropIn
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+from keras_dynamicgate.layers.gated_product import GatedProduct
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateDense(DropIn, GatedLayer):
+class DynamicGateDense(GatedProduct):
     """A `keras.layers.Dense` that runs only the blocks of units whose gates are open.
 
     `activation(inputs @ kernel + bias)` is multiplied by the mask of its gates, which a gate
@@ -33,7 +33,8 @@ class DynamicGateDense(DropIn, GatedLayer):
 
     Args:
         units: Positive integer, the size of the output.
-        activation: Activation function or its name. Defaults to `None`, linear.
+        activation: Activation function or its name; softmax and others across units exclude gates.
+            Defaults to `None`, linear.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
@@ -136,12 +137,8 @@ class DynamicGateDense(DropIn, GatedLayer):
             _check_given(dense, units, arguments)
             self.dense = dense
         self.add_gate(units)
+        self.check_activation(self.dense.activation)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
-
-    @property
-    def dense_layers(self) -> list[keras.layers.Layer]:
-        """The Keras layers inside, which quantization works on."""
-        return [self.dense]
 
     def build(self, input_shape: PartialShape) -> None:
         if not self.dense.built:

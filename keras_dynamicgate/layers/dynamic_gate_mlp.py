@@ -66,7 +66,9 @@ class DynamicGateMLP(GatedLayer):
     Args:
         hidden_units: Positive integer, the number of gated hidden units.
         units: Positive integer, the size of the output.
-        activation: Activation function of the hidden units or its name. Defaults to `"relu"`.
+        activation: Activation function of the hidden units or its name. One across units, such as
+            softmax, is that of all of them; what it gives closed units is lost.
+            Defaults to `"relu"`.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernels. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the biases. Defaults to `"zeros"`.

@@ -64,8 +64,8 @@ class GatedLayer(keras.layers.Layer):
             arguments.check(config, gates)
         else:
             self.gate = Gate(network, gates, block_size=self.block_size, name="gate", **config)
-        for layer in graph.all_layers(self, recursive=False):
-            layer.trainable = layer.trainable and self.trainable
+        for layer in graph.all_layers(self, recursive=False) if not self.trainable else ():
+            layer.trainable = False
 
     def build_gate(self, input_shape: PartialShape, gated_macs: int) -> None:
         """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.

@@ -231,3 +231,50 @@ def test_layers_that_keep_positions_hand_a_mask_on(layer):
     model = keras.Sequential([keras.Input((2, 2)), layers.Masking(), layer()])
     (mask,) = numpy(model(x)._keras_mask)
     np.testing.assert_array_equal(mask, [1.0, 0.0])
+
+
+SOFTMAXES = (
+    "softmax",
+    keras.activations.log_softmax,
+    keras.layers.Softmax(),
+    keras.layers.Activation("softmax"),
+)
+
+
+@pytest.mark.parametrize("activation", SOFTMAXES)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda activation: kdg.DynamicGateDense(4, activation, name="head"),
+        lambda activation: kdg.DynamicGateConv2D(4, 1, activation=activation, name="head"),
+        lambda activation: kdg.DynamicGateDense(
+            4, dense=kdg.baselines.RigLDense(4, activation), name="head"
+        ),
+    ],
+)
+def test_activation_across_units_excludes_gates(make, activation):
+    with pytest.raises(ValueError, match=r"`activation` must work on each unit.*'head'.*gate=None"):
+        make(activation)
+
+
+def test_activation_across_units_cannot_be_set_on_gates_later():
+    layer = kdg.DynamicGateDense(4)
+    with pytest.raises(ValueError, match="`activation` must work on each unit by itself"):
+        layer.activation = keras.activations.softmax
+    layer = kdg.DynamicGateDense(4, gate=None)
+    layer.activation = keras.activations.softmax
+    np.testing.assert_array_equal(numpy(layer(np.zeros((1, 8)))), [[0.25] * 4])
+
+
+@pytest.mark.parametrize("dense", [None, "given"])
+def test_activation_across_units_loads_from_an_older_file(dense):
+    given = {} if dense is None else {"dense": kdg.baselines.RigLDense(4, sparsity=0.0)}
+    old = kdg.DynamicGateDense(4, gate="static", kernel_initializer="glorot_uniform", **given)
+    old.dense.activation = keras.activations.softmax
+    old.build((None, 8))
+    old.gate.network.scaled_bias.assign([1.0, 1.0, -1.0, -1.0])
+    loaded = clone(old)
+    loaded.build((None, 8))
+    loaded.set_weights(old.get_weights())
+    assert loaded.activation is keras.activations.softmax
+    np.testing.assert_array_equal(numpy(loaded(np.zeros((1, 8)))), [[0.25, 0.25, 0.0, 0.0]])
