@@ -67,7 +67,7 @@ class DropIn(keras.layers.Layer):
     def _dtype_policy(self) -> Any:
         """The dtype policy that all of Keras's properties read, that of the Keras layer inside."""
         inner = self._inner()
-        return vars(self)["_own_dtype_policy"] if inner is None else inner._dtype_policy
+        return self._own_dtype_policy if inner is None else inner._dtype_policy
 
     @_dtype_policy.setter
     def _dtype_policy(self, policy: Any) -> None:

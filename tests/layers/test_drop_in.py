@@ -181,6 +181,8 @@ def test_low_rank_adaptation_is_that_of_the_keras_layer(kind):
 @BOTH
 @pytest.mark.parametrize("mode", ["full", "activations", "larger_than", "list_of_layers"])
 def test_activations_can_be_recomputed(kind, mode):
+    if keras.backend.backend() == "tensorflow" and "dense" in kind and mode != "activations":
+        pytest.skip("TensorFlow recomputes no call of keras.layers.Dense: it has keyword arguments")
     arguments = {"activation": "tanh", "kernel_initializer": "zeros", "name": "wide"}
     with keras.RematScope(mode, output_size_threshold=1, layer_names=["wide"]):
         layer = pair(kind, **arguments)[0]
