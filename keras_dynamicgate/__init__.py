@@ -9,6 +9,7 @@ from keras_dynamicgate.conversion import gated_composite as gated_composite
 from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.layers.dense_weights import load_dense_weights
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
@@ -61,6 +62,7 @@ __all__ = [
     "datasets",
     "experiments",
     "gate_model",
+    "load_dense_weights",
     "plot_gates",
     "reports",
 ]

@@ -72,12 +72,12 @@ class StaticMask:
     Attributes:
         open: Boolean array, one for each feature.
         layer_name: The name of the gated layer.
-        dtype_policy: The dtype policy of the gated layer.
+        dtype: String, what the gated layer computes in.
     """
 
     open: np.ndarray
     layer_name: str
-    dtype_policy: Any
+    dtype: str
 
 
 @dataclasses.dataclass(eq=False)
@@ -193,7 +193,8 @@ class FlatModel:
     def mask(self, layer: Any, name: str, slot: Slot, is_open: np.ndarray) -> Slot:
         """Add a `StaticMask` and give its output."""
         output = Slot(slot.shape, layer.compute_dtype)
-        mask = StaticMask(is_open, name, layer.dtype_policy)
+        # Not the policy of the layer, which may be a quantized one.
+        mask = StaticMask(is_open, name, layer.compute_dtype)
         return self.add(mask, f"{name}_mask", (slot,), {}, [output])
 
 
@@ -259,7 +260,7 @@ def _dynamic_gate_mlp(steps: FlatModel, layer: Any, name: str, slot: Slot, outpu
     hidden = steps.add(layer.hidden_dense, f"{name}_hidden", (slot,), {}, [hidden_slot()])
     if layer.gated_linear:
         linear = steps.add(layer.linear_dense, f"{name}_linear", (slot,), {}, [hidden_slot()])
-        multiply = keras.layers.Multiply(dtype=layer.dtype_policy)
+        multiply = keras.layers.Multiply(dtype=layer.compute_dtype)
         hidden = steps.add(multiply, f"{name}_multiply", ([hidden, linear],), {}, [hidden_slot()])
     if not is_open.all():
         hidden = steps.mask(layer, name, hidden, np.repeat(is_open, layer.block_size))

@@ -148,7 +148,7 @@ class Mask(UnitWise):
         is_open = mask.open[step.outputs[0].kept]
         if is_open.all() and tensor.dtype == step.outputs[0].dtype:
             return tensor
-        arguments = {"dtype": mask.dtype_policy, "name": layers.name(step.name)}
+        arguments = {"dtype": mask.dtype, "name": layers.name(step.name)}
         if is_open.all():
             return keras.layers.Identity(**arguments)(tensor)
         # Closed features that must stay, for the shape of a sum or of an output.

@@ -128,6 +128,10 @@ class Gate(keras.layers.Layer):
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return self.network.compute_output_shape(input_shape)
 
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Never recompute gates: they would set their weights, and draw their noise, twice."""
+        return layer_call
+
     def static_decision(self) -> tuple[np.ndarray, np.ndarray]:
         """Give what static gates decide for every input, as arrays of shape `(gates,)`.
 

@@ -13,13 +13,13 @@ from keras_dynamicgate.gating.openness import PooledOpen
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.graph.layer_types import is_padded
 from keras_dynamicgate.layers import lora
-from keras_dynamicgate.layers.gated_layer import GatedLayer
+from keras_dynamicgate.layers.gated_product import GatedProduct
 from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateConv2D(GatedLayer):
+class DynamicGateConv2D(GatedProduct):
     """A `keras.layers.Conv2D` that runs only the blocks of channels whose gates are open.
 
     `activation(convolution(inputs) + bias)` is multiplied by the mask of its gates. A gate network
@@ -29,7 +29,8 @@ class DynamicGateConv2D(GatedLayer):
     pooling and `Flatten`. A `BatchNormalization` in between makes another constant of it, and then
     only the filter is saved.
 
-    All arguments of `keras.layers.Conv2D` mean the same here. With `gate=None` the layer equals
+    All arguments of `keras.layers.Conv2D` mean the same here, and so do its attributes and methods.
+    As there, a mask of the inputs ends at the layer. With `gate=None` the layer equals
     `keras.layers.Conv2D` bit for bit.
 
     Args:
@@ -42,7 +43,8 @@ class DynamicGateConv2D(GatedLayer):
         dilation_rate: Integer or tuple of 2 integers. Defaults to `(1, 1)`.
         groups: Positive integer, the groups of channels that are convolved by themselves.
             Defaults to 1.
-        activation: Activation function or its name. Defaults to `None`, linear.
+        activation: Activation function or its name; softmax and others across units exclude gates.
+            Defaults to `None`, linear.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
@@ -84,6 +86,8 @@ class DynamicGateConv2D(GatedLayer):
 
     - DynamicGate-MLP (arXiv 2603.16367)
     """
+
+    inner_name = "conv"
 
     def __init__(
         self,
@@ -134,45 +138,13 @@ class DynamicGateConv2D(GatedLayer):
             bias_constraint=bias_constraint,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            dtype=self.dtype_policy,
-            name="conv",
+            **self.own_arguments(),
         )
+        # A mask of the inputs says nothing of the outputs, whose positions are others.
+        self.supports_masking = self.conv.supports_masking
         self.add_gate(filters)
+        self.check_activation(self.conv.activation)
         self.input_spec = keras.layers.InputSpec(ndim=4)
-
-    @property
-    def dense_layers(self) -> list[keras.layers.Layer]:
-        """The Keras layers inside, which quantization works on."""
-        return [self.conv]
-
-    @property
-    def filters(self) -> int:
-        """The number of output channels."""
-        return self.conv.filters
-
-    @property
-    def data_format(self) -> str:
-        """`"channels_last"` or `"channels_first"`."""
-        return self.conv.data_format
-
-    @property
-    def activation(self) -> Any:
-        """The activation function."""
-        return self.conv.activation
-
-    @property
-    def kernel(self) -> Any:
-        """The kernel, of shape `(height, width, channels / groups, filters)`."""
-        return self.conv.kernel
-
-    @property
-    def bias(self) -> Any:
-        """The bias, of shape `(filters,)`, or `None`."""
-        return self.conv.bias
-
-    def enable_lora(self, rank: int, **kwargs: Any) -> None:
-        """Add a LoRA to the kernel, as `keras.layers.Conv2D.enable_lora` does."""
-        self.conv.enable_lora(rank, **kwargs)
 
     @property
     def channel_axis(self) -> int:
@@ -185,6 +157,7 @@ class DynamicGateConv2D(GatedLayer):
         return (1, 2) if self.data_format == "channels_last" else (2, 3)
 
     def build(self, input_shape: PartialShape) -> None:
+        self.share_path()
         lora.build(self.conv, input_shape)
         channels = input_shape[self.channel_axis]
         sizes = [self.compute_output_shape(input_shape)[axis] for axis in self.spatial_axes]

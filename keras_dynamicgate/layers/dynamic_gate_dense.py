@@ -11,13 +11,14 @@ from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
+from keras_dynamicgate.layers.gated_product import GatedProduct
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
-class DynamicGateDense(GatedLayer):
+class DynamicGateDense(GatedProduct):
     """A `keras.layers.Dense` that runs only the blocks of units whose gates are open.
 
     `activation(inputs @ kernel + bias)` is multiplied by the mask of its gates, which a gate
@@ -25,12 +26,15 @@ class DynamicGateDense(GatedLayer):
     and its row in the layer that consumes it. In training, masks are hard, too, and gradients
     reach the gates by the straight-through estimator.
 
-    All arguments of `keras.layers.Dense` mean the same here. With `gate=None` the layer equals
-    `keras.layers.Dense` bit for bit.
+    All arguments of `keras.layers.Dense` mean the same here, and so do its attributes and methods:
+    `kernel`, `use_bias`, `kernel_regularizer`, `enable_lora`, `quantize` ... can be read, set and
+    called as there, and weights have the paths that they have there. With `gate=None` the layer
+    equals `keras.layers.Dense` bit for bit.
 
     Args:
         units: Positive integer, the size of the output.
-        activation: Activation function or its name. Defaults to `None`, linear.
+        activation: Activation function or its name; softmax and others across units exclude gates.
+            Defaults to `None`, linear.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the bias. Defaults to `"zeros"`.
@@ -76,6 +80,8 @@ class DynamicGateDense(GatedLayer):
 
     - DynamicGate-MLP (arXiv 2603.16367)
     """
+
+    inner_name = "dense"
 
     def __init__(
         self,
@@ -126,52 +132,23 @@ class DynamicGateDense(GatedLayer):
         # Composition, not a subclass: a subclass of Dense with further weights cannot be loaded
         # again, and quantization refuses it.
         if dense is None:
-            self.dense = keras.layers.Dense(
-                units, **arguments, dtype=self.dtype_policy, name="dense"
-            )
+            self.dense = keras.layers.Dense(units, **arguments, **self.own_arguments())
         else:
             _check_given(dense, units, arguments)
             self.dense = dense
         self.add_gate(units)
+        self.check_activation(self.dense.activation)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
-
-    @property
-    def dense_layers(self) -> list[keras.layers.Layer]:
-        """The Keras layers inside, which quantization works on."""
-        return [self.dense]
-
-    @property
-    def units(self) -> int:
-        """The size of the output."""
-        return self.dense.units
-
-    @property
-    def activation(self) -> Any:
-        """The activation function."""
-        return self.dense.activation
-
-    @property
-    def kernel(self) -> Any:
-        """The kernel, of shape `(features, units)`."""
-        return self.dense.kernel
-
-    @property
-    def bias(self) -> Any:
-        """The bias, of shape `(units,)`, or `None`."""
-        return self.dense.bias
-
-    def enable_lora(self, rank: int, **kwargs: Any) -> None:
-        """Add a LoRA to the kernel, as `keras.layers.Dense.enable_lora` does."""
-        self.dense.enable_lora(rank, **kwargs)
 
     def build(self, input_shape: PartialShape) -> None:
         if not self.dense.built:
+            self.share_path()
             lora.build(self.dense, input_shape)
         self.build_gate(input_shape, input_shape[-1] * self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        outputs = self.dense(inputs)
+        outputs = self.dense(inputs, training=training)
         if self.gate is None:
             return outputs
         return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)

@@ -15,6 +15,30 @@ from keras_dynamicgate.layers.skipping.feed_forward import EXECUTIONS, feed_forw
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
+# Arguments of `keras.layers.Dense` that all layers inside have in common.
+SHARED = (
+    "use_bias",
+    "kernel_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "bias_regularizer",
+    "kernel_constraint",
+    "bias_constraint",
+)
+
+
+def _setting(name: str) -> property:
+    """Make the property of an argument that all layers inside have in common."""
+
+    def get(layer: "DynamicGateMLP") -> Any:
+        return getattr(layer.hidden_dense, name)
+
+    def set_all(layer: "DynamicGateMLP", value: Any) -> None:
+        for dense in layer.dense_layers:
+            setattr(dense, name, value)
+
+    return property(get, set_all, doc=f"As the argument `{name}`, of all kernels or biases.")
+
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 @takes_gate_arguments
@@ -42,7 +66,9 @@ class DynamicGateMLP(GatedLayer):
     Args:
         hidden_units: Positive integer, the number of gated hidden units.
         units: Positive integer, the size of the output.
-        activation: Activation function of the hidden units or its name. Defaults to `"relu"`.
+        activation: Activation function of the hidden units or its name. One across units, such as
+            softmax, is that of all of them; what it gives closed units is lost.
+            Defaults to `"relu"`.
         use_bias: Boolean. Defaults to `True`.
         kernel_initializer: Initializer of the kernels. Defaults to `"glorot_uniform"`.
         bias_initializer: Initializer of the biases. Defaults to `"zeros"`.
@@ -131,6 +157,7 @@ class DynamicGateMLP(GatedLayer):
             "kernel_constraint": kernel_constraint,
             "bias_constraint": bias_constraint,
             "dtype": self.dtype_policy,
+            "autocast": self.autocast,
         }
         self.execution = execution
         self.gated_linear = gated_linear
@@ -141,6 +168,35 @@ class DynamicGateMLP(GatedLayer):
         lora.set_argument(self.dense_layers, "lora_alpha", lora_alpha)
         self.add_gate(hidden_units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    use_bias = _setting("use_bias")
+    kernel_initializer = _setting("kernel_initializer")
+    bias_initializer = _setting("bias_initializer")
+    kernel_regularizer = _setting("kernel_regularizer")
+    bias_regularizer = _setting("bias_regularizer")
+    kernel_constraint = _setting("kernel_constraint")
+    bias_constraint = _setting("bias_constraint")
+
+    @property
+    def activation(self) -> Any:
+        """The activation function of the hidden units."""
+        return self.hidden_dense.activation
+
+    @activation.setter
+    def activation(self, activation: Any) -> None:
+        self.hidden_dense.activation = activation
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The dtype policy; one that is set is also that of the layers inside."""
+        return super().dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        for dense in self.dense_layers:
+            dense.dtype_policy = policy
+        if keras.dtype_policies.get(policy).quantization_mode is None or not self.built:
+            keras.layers.Layer.dtype_policy.fset(self, policy)
 
     @property
     def execution(self) -> str:
@@ -189,12 +245,12 @@ class DynamicGateMLP(GatedLayer):
             outputs = feed_forward(self, inputs, mask)
             if outputs is not None:
                 return outputs
-        hidden = self.hidden_dense(inputs)
+        hidden = self.hidden_dense(inputs, training=training)
         if self.linear_dense is not None:
-            hidden = ops.multiply(hidden, self.linear_dense(inputs))
+            hidden = ops.multiply(hidden, self.linear_dense(inputs, training=training))
         if mask is not None:
             hidden = mask_blocks(hidden, mask, self.block_size)
-        return self.output_dense(hidden)
+        return self.output_dense(hidden, training=training)
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (*input_shape[:-1], self.units)
@@ -217,19 +273,7 @@ class DynamicGateMLP(GatedLayer):
 
     def get_config(self) -> dict[str, Any]:
         dense = self.hidden_dense.get_config()
-        shared = {
-            name: dense[name]
-            for name in (
-                "activation",
-                "use_bias",
-                "kernel_initializer",
-                "bias_initializer",
-                "kernel_regularizer",
-                "bias_regularizer",
-                "kernel_constraint",
-                "bias_constraint",
-            )
-        }
+        shared = {name: dense[name] for name in ("activation", *SHARED)}
         return {
             **super().get_config(),
             **shared,

@@ -10,6 +10,7 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.gating import arguments, networks
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.gate_network import GateNetwork
+from keras_dynamicgate.graph.state import forget_parameters
 from keras_dynamicgate.layers import quantized
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
@@ -33,6 +34,7 @@ class GatedLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.gate: Any = None  # a `Gate`, or `None` without gates
+        self.block_size: Any = block_size
         self._gate_config = {
             "gate": networks.serialize(gate),
             "block_size": block_size,
@@ -42,8 +44,14 @@ class GatedLayer(keras.layers.Layer):
             ),
         }
 
+    def own_arguments(self) -> dict[str, Any]:
+        """Give the arguments of this layer that a Keras layer in its place has, too."""
+        return {"name": self.name, "dtype": self.dtype_policy, "autocast": self.autocast}
+
     def add_gate(self, units: int | None) -> None:
         """Create the gate of `units` units (`None`: not known before the build), if there is one.
+
+        To be called when the layers inside are there: those of a frozen layer are frozen as well.
 
         Raises:
             ValueError: If a gate argument is outside what is allowed.
@@ -54,14 +62,10 @@ class GatedLayer(keras.layers.Layer):
         gates = None if units is None else units // self.block_size
         if network is None:
             arguments.check(config, gates)
-            return
-        self.gate = Gate(
-            network,
-            gates,
-            block_size=self.block_size,
-            name="gate",
-            **config,
-        )
+        else:
+            self.gate = Gate(network, gates, block_size=self.block_size, name="gate", **config)
+        for layer in graph.all_layers(self, recursive=False) if not self.trainable else ():
+            layer.trainable = False
 
     def build_gate(self, input_shape: PartialShape, gated_macs: int) -> None:
         """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.
@@ -92,6 +96,22 @@ class GatedLayer(keras.layers.Layer):
     def dense_layers(self) -> list[keras.layers.Layer]:
         """The Keras layers inside, which quantization works on."""
         return []
+
+    def quantize(self, mode: str | None = None, **kwargs: Any) -> None:
+        """Quantize the Keras layers inside, each as its own `quantize` does."""
+        if not self.dense_layers:
+            super().quantize(mode, **kwargs)  # says that there is nothing to quantize
+        for layer in self.dense_layers:
+            layer.quantize(mode, **kwargs)
+        forget_parameters(self)
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer under a quantized dtype policy, which is that of the layers inside."""
+        return self.call(*args, **kwargs)
+
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Leave what is to be recomputed to the layers inside: gates set weights when called."""
+        return layer_call
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         config = dict(config)

@@ -211,6 +211,19 @@ def test_timestep_masks_survive():
     np.testing.assert_allclose(outputs_of(small, x)[0], outputs_of(model, x)[0], rtol=1e-5)
 
 
+def test_masks_of_quantized_layers_are_not_quantized():
+    inputs = keras.Input((4,))
+    gated = kdg.DynamicGateMLP(4, 4, gated_linear=True, dtype="int8_from_float32", **STATIC)
+    wide = kdg.DynamicGateDense(4, dtype="int8_from_float32", **STATIC)
+    model = keras.Model(inputs, layers.Add()([inputs, wide(inputs), gated(inputs)]))
+    for layer in (wide, gated):
+        set_gates(layer, [1, 0, 1, 0])
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    np.testing.assert_allclose(
+        compact(model).predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
 def test_dtype_policies_are_kept(policy):
     model = keras.Sequential(

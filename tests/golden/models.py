@@ -45,7 +45,7 @@ def dense():
     """Build `DynamicGateDense` with every gate network and the options of gates."""
     arguments = {
         "static": {"gate": kdg.StaticGate(), "block_size": 2},
-        "linear": {"gate": kdg.LinearGate(), "activation": "softmax"},
+        "linear": {"gate": kdg.LinearGate(), "activation": None},
         "low_rank": {"gate": kdg.LowRankGate(2), "block_size": "auto", "units": 32},
         "mlp": {"gate": kdg.MLPGate(2)},
         "no_gate": {"gate": None, "use_bias": False},
@@ -53,13 +53,13 @@ def dense():
         "min_open": {"min_open": 0.75, "estimator": "bernoulli", "activation": "gelu"},
     }
     defaults = {"units": 16, "activation": "relu", **HALF}
-    return beside(
-        (2, 16),
-        *(
-            kdg.DynamicGateDense(**{**defaults, **own}, name=name)
-            for name, own in arguments.items()
-        ),
-    )
+    each = {
+        name: kdg.DynamicGateDense(**{**defaults, **own}, name=name)
+        for name, own in arguments.items()
+    }
+    # Version 0.1.0 wrote this one with the argument, which now refuses it.
+    each["linear"].dense.activation = keras.activations.softmax
+    return beside((2, 16), *each.values())
 
 
 def gate():

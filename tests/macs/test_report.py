@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from harness import of_an_older_file
 from keras import layers, ops
 
 import keras_dynamicgate as kdg
@@ -204,9 +205,8 @@ def test_global_pooling_keeps_channel_masks():
 
 
 def test_softmax_needs_all_columns_and_closes_rows_only():
-    model = keras.Sequential(
-        [keras.Input((20,)), kdg.DynamicGateDense(4, "softmax", **LAYERS), layers.Dense(3)]
-    )
+    gated = of_an_older_file(kdg.DynamicGateDense(4, **LAYERS), "softmax")
+    model = keras.Sequential([keras.Input((20,)), gated, layers.Dense(3)])
     close(model.layers[0], [1, -1, -1, -1])
     assert [layer.executed for layer in kdg.count_macs(model).layers] == [80, 3]
 
