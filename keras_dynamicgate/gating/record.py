@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.gating.not_a_number import check_decided
+
 Gate = Any  # `gate.py` imports this file
 
 _record: "contextvars.ContextVar[GateRecord | None]" = contextvars.ContextVar(
@@ -53,7 +55,8 @@ def record_batches(
         For each batch the `slice` of its samples and its `GateRecord`.
 
     Raises:
-        ValueError: If there are no samples, or not as many of them for each input.
+        ValueError: If there are no samples, not as many of them for each input, or NaN that
+            reaches a gate or an output.
     """
     samples = count_samples(x, argument)
     for start in range(0, samples, batch_size):
@@ -61,6 +64,7 @@ def record_batches(
         batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
         with record_gates() as record:
             record.outputs = model(batch, training=False)
+        check_decided(record.probabilities(), record.outputs, batch, start, argument)
         yield chosen, record
 
 

@@ -39,7 +39,7 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
 
     Raises:
         ValueError: If the model is not built, is subclassed or has an axis of a size that is not
-            known from `x` either, or if `x` has no samples.
+            known from `x` either, or if `x` has no samples or NaN that reaches a gate or an output.
 
     Examples:
         >>> model = keras.Sequential([
