@@ -106,7 +106,8 @@ class MacBudget(keras.callbacks.Callback):
             epochs -= self._first_epoch
         # Do not open a model again that an earlier training has brought to its budget.
         now = self._all_open() if resumed else self._open_ratios()
-        steps = (self.params["steps"] or 0) * epochs
+        # The controller moves on whenever its first gate is called.
+        steps = (self.params["steps"] or 0) * epochs * self._cost.calls[self._gates[0]]
         controller = BudgetController(
             self._gates,
             self._cost.relative_on_average,

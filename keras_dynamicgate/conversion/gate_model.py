@@ -42,8 +42,7 @@ def gate_model(
     across units such as softmax, quantized layers, layers inside composite layers whose `call` does
     more than call layers and operations of `keras.ops`, and models without a graph of layers. A
     head is a layer whose features, perhaps activated, normalised, added or joined to others, are an
-    output of the model. A layer that is called several times is gated once and keeps its places;
-    `count_macs` and `MacBudget` do not take such a model.
+    output of the model. A layer that is called several times is gated once and keeps its places.
 
     A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
     zeros on and the next layer saves its rows as well; a `BatchNormalization` turns them into

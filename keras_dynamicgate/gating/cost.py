@@ -120,6 +120,8 @@ class Flow:
         open: Which features are open, `None` if all are. A closed feature is exactly 0.
         producers: The products whose output features are those of this tensor and of no other, so
             that what a static gate closes here need not be computed there.
+        rows: Integer, the size of the batch axis that one sample takes; more than 1 where a model
+            has folded other axes into it, such as the windows of an image.
 
     Examples:
         >>> flow = keras_dynamicgate.macs.Flow((10, 64))
@@ -130,6 +132,12 @@ class Flow:
     shape: tuple[int, ...]
     open: Open | None = None
     producers: tuple[Product, ...] = ()
+    rows: int = 1
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """The shape with the batch axis."""
+        return (self.rows, *self.shape)
 
 
 def per_channel(flow: Flow) -> Open | None:

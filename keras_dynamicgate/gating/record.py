@@ -119,8 +119,15 @@ class GateRecord:
 
     def probabilities(self) -> dict[Gate, np.ndarray]:
         """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
-        return {gate: np.mean(calls, axis=0) for gate, calls in self._probabilities.items()}
+        return {gate: _over_calls(calls) for gate, calls in self._probabilities.items()}
 
     def masks(self) -> dict[Gate, np.ndarray]:
         """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
-        return {gate: np.mean(calls, axis=0) for gate, calls in self._masks.items()}
+        return {gate: _over_calls(calls) for gate, calls in self._masks.items()}
+
+
+def _over_calls(calls: list[np.ndarray]) -> np.ndarray:
+    """Average over calls; over their positions first where they differ in these."""
+    if len({call.shape for call in calls}) > 1:
+        calls = [call.reshape(len(call), -1, call.shape[-1]).mean(axis=1) for call in calls]
+    return np.asarray(np.mean(calls, axis=0))
