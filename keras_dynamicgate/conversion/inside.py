@@ -84,7 +84,9 @@ def _marked(layers: Any) -> Any:
 
 
 def _cost(layer: keras.layers.Layer, inputs: Any) -> Any:
-    shape = tuple(layer.compute_output_shape((1, *inputs.shape)))[1:]
+    # Not by `compute_output_shape`, which may leave a size open that is known.
+    outputs = keras.Operation.compute_output_spec(layer, keras.KerasTensor(inputs.full_shape))
+    shape = tuple(outputs.shape)[1:]
     counted = RULES[type(layer)](layer, [inputs], shape)
     assert counted is not None  # as of all layers that can be gated
     products, output = counted
