@@ -1,6 +1,6 @@
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from keras_dynamicgate.graph.calls import calls_inside
 
@@ -31,6 +31,9 @@ def test_the_layers_that_a_layer_calls_itself_are_listed_with_their_shapes():
 
 
 def test_a_layer_that_needs_values_has_no_calls():
+    def call(x):
+        raise TypeError("x has no values")
+
     layer = built()
-    layer.dense.call = lambda x: x if float(ops.max(x)) > 0 else -x
+    layer.dense.call = call
     assert calls_inside(layer, (keras.KerasTensor((1, 5, 4)),), {}) == []

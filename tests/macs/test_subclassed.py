@@ -78,6 +78,7 @@ def test_a_model_that_was_never_called_says_what_to_do():
 @pytest.mark.parametrize(("between", "target"), [(ops.relu, 0.5), (out_of_sight, 0.6)])
 def test_budget_and_summary_work_on_subclassed_models(between, target):
     model = Network(between, units=64)
+    model(X)  # Keras on TensorFlow does not build it before the callbacks begin.
     model.compile(keras.optimizers.SGD(0.01), "mse")
     callbacks = [kdg.MacBudget(target), kdg.GateSummary(X, verbose=0)]
     history = model.fit(X, X[:, :2], batch_size=1, epochs=40, verbose=0, callbacks=callbacks)
