@@ -100,8 +100,8 @@ class GateSummary(keras.callbacks.Callback):
         self.rows = []
         self.warned = set()
         if self.x is not None:
-            # Inputs of the wrong shape fail now rather than after the first epoch.
-            count_macs(self.model, keras.tree.map_structure(lambda a: a[:1], self.x))
+            # Inputs of the wrong shape or with NaN fail now rather than after the first epoch.
+            count_macs(self.model, self.x, self.batch_size)
         if self.log_dir is not None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
 

@@ -1,10 +1,15 @@
 """What callbacks need from a model, checked before it trains."""
 
+import warnings
+
 import keras
 
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
+from keras_dynamicgate.macs.cost import ModelCost
+from keras_dynamicgate.macs.model_cost import model_cost
 from keras_dynamicgate.utils.types import Inputs
+
+LARGEST_UNCOUNTED = 0.1
 
 
 def require_gates(model: keras.Model, callback: str) -> None:
@@ -42,5 +47,12 @@ def require_counted_gates(model: keras.Model, callback: str, x: Inputs = None) -
             f"`{callback}` cannot count gated layers inside other layers: {missed}. Put them into "
             "the model itself, or give the layer around them a method `cost`. "
             f"Received: not counted {cost.not_counted}"
+        )
+    share, missing = cost.uncounted_share(), ", ".join(cost.not_counted)
+    if share > LARGEST_UNCOUNTED:
+        warnings.warn(
+            f"`{callback}` sees what is counted, and about {share:.0%} of model {model.name!r} is "
+            f"not: {missing}. Give these layers a method `cost`.",
+            stacklevel=2,
         )
     return cost

@@ -62,6 +62,8 @@ class SteeredTraining:
         # Do not open a model again that an earlier training has brought to its budget.
         now = self._all_open() if resumed else self._open_ratios()
         # Without a length, progress was saved as of the beginning of the epoch before.
+        # The controller moves on whenever its first gate is called.
+        steps_left *= self._cost.calls[self._gates[0]]
         self._known = (epoch if steps_left or not resumed else epoch - 1, progress)
         self._epochs = epochs
         self._controller = BudgetController(

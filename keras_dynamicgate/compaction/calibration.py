@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_dynamicgate import graph
 from keras_dynamicgate.gating.gate import Gate
-from keras_dynamicgate.gating.record import GateRecord, record_batches
+from keras_dynamicgate.gating.record import record_batches
 
 
 @dataclasses.dataclass
@@ -45,7 +45,6 @@ def calibrate(model: keras.Model, x: Any, batch_size: int) -> Calibration:
     _check_arrays(model, x)
     calibration = Calibration(samples=0)
     for rows, record in record_batches(model, x, batch_size, argument="x_calibration"):
-        _check_probabilities(record, rows.start)
         calibration.add(record.masks())
         calibration.samples = rows.stop
     return calibration
@@ -61,18 +60,6 @@ def _check_arrays(model: keras.Model, x: Any) -> None:
             f"input of the model. Received: x_calibration of {types}"
         )
     graph.pair_inputs(model, x, "x_calibration")
-
-
-def _check_probabilities(record: GateRecord, start: int) -> None:
-    """Raise a `ValueError` where a gate cannot tell: NaN would count as closed."""
-    for gate, probability in record.probabilities().items():
-        wrong = np.isnan(probability.reshape(len(probability), -1)).any(axis=1)
-        if wrong.any():
-            raise ValueError(
-                "Argument `x_calibration` must hold numbers for which all gates can be decided. "
-                f"Received: sample {start + int(wrong.argmax())} makes the probabilities of gate "
-                f"{gate.path!r} NaN"
-            )
 
 
 @dataclasses.dataclass

@@ -1,8 +1,6 @@
 """Gates that start from what their layers do on data."""
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,6 +10,7 @@ from keras import ops
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.regression import rank_blocks
 from keras_dynamicgate.gating.record import count_samples, record_batches
+from keras_dynamicgate.graph.calls import watched
 
 BATCH_SIZE = 256
 
@@ -86,10 +85,14 @@ def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
     rows = max(1, ROWS // batches)
     measured: dict = {layer: [] for layer in layers}
 
-    def record(layer: keras.layers.Layer, inputs: Any, outputs: Any) -> None:
+    def record(
+        layer: keras.layers.Layer, call: Callable[..., Any], inputs: Any, **kwargs: Any
+    ) -> Any:
+        outputs = call(inputs, **kwargs)
         measured[layer].append(_measure(layer, inputs, outputs, rows))
+        return outputs
 
-    with _recording(layers, record):
+    with watched(layers, record):
         for _ in record_batches(model, data, BATCH_SIZE, argument="calibration_data"):
             pass
     for layer, calls in measured.items():
@@ -101,30 +104,6 @@ def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
                 f"Received: calibration_data for model {model.name!r}"
             )
         rank_blocks(layer.gate, inputs, norms)
-
-
-@contextlib.contextmanager
-def _recording(layers: Any, record: Callable[..., None]) -> Iterator[None]:
-    """Record what goes into and comes out of layers while a model runs eagerly."""
-    for layer in layers:
-        layer.call = functools.partial(_call_and_record, layer, layer.call, record)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.call
-
-
-def _call_and_record(
-    layer: keras.layers.Layer,
-    call: Callable[..., Any],
-    record: Callable[..., None],
-    inputs: Any,
-    **kwargs: Any,
-) -> Any:
-    outputs = call(inputs, **kwargs)
-    record(layer, inputs, outputs)
-    return outputs
 
 
 def _measure(layer: keras.layers.Layer, inputs: Any, outputs: Any, rows: int) -> Any:

@@ -8,6 +8,7 @@ import keras
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.configs import (
     complete_config,
+    must_be_held,
     unregistered,
     with_complete_config,
     with_live_parts,
@@ -15,7 +16,7 @@ from keras_dynamicgate.conversion.configs import (
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.conversion.inside import is_composite
 from keras_dynamicgate.conversion.places import Place, find_places
-from keras_dynamicgate.graph.state import copy_lambda, copy_state, copy_trainable
+from keras_dynamicgate.graph.state import copy_lambda, copy_state, copy_trainable, untied
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
 
@@ -42,13 +43,17 @@ class ModelCopy:
         self._gates_behind = gates_behind
         self._layers: dict[int, Any] = {}
         self._models: dict[int, Any] = {}
+        self._shared: set[int] = set()
+        self._opens_models = False
 
     def copy(self, model: keras.Model) -> keras.Model:
         """Give the copy of a built Sequential or Functional model, with the weights of the model.
 
         Raises:
-            ValueError: If a layer cannot be copied, because its class has no complete config.
+            ValueError: If a layer cannot be copied, because its class has no complete config, or
+                if weights that are shared would come apart.
         """
+        self._find_shared(model)
         new = self._copy_model(model)
         pairs = [pair for layers in self._layers.values() for pair in self._pairs(*layers)]
         for old, other in pairs:
@@ -60,7 +65,35 @@ class ModelCopy:
                 other.trainable = old.trainable
         for old, other in pairs:
             _copy_trainable(old, other)
+        kept = [pair for pair in pairs if id(pair[0]) not in self._replacements]
+        apart = untied(kept)
+        if apart:
+            raise ValueError(
+                "Argument `model` must share weights by layers that several layers hold or that "
+                "are called several times; other shared weights would come apart in the copy. "
+                f"Received: model {model.name!r} with shared weights {apart}"
+            )
         return new
+
+    def _find_shared(self, model: keras.Model) -> None:
+        """Note the layers that several layers or models hold, such as a tied embedding."""
+        holders: dict[int, set[int]] = {}
+        graphs: dict[int, set[int]] = {}
+        pending, seen = [model], {id(model)}
+        while pending:
+            inner = pending.pop()
+            for operation in {node.operation for node in graph.nodes(graph.functional(inner))}:
+                if graph.has_graph(operation):
+                    if id(operation) not in seen:
+                        seen.add(id(operation))
+                        pending.append(operation)
+                elif isinstance(operation, keras.layers.Layer):
+                    for each in graph.all_layers(operation, include_self=True):
+                        holders.setdefault(id(each), set()).add(id(operation))
+                        graphs.setdefault(id(each), set()).add(id(inner))
+        self._shared = {key for key, several in holders.items() if len(several) > 1}
+        # Keras loads a layer that several graphs share as several layers.
+        self._opens_models = any(len(several) > 1 for several in graphs.values())
 
     def _pairs(
         self, old: keras.layers.Layer, new: keras.layers.Layer
@@ -108,6 +141,10 @@ class ModelCopy:
                     lambda leaf: gate(leaf) if isinstance(leaf, keras.KerasTensor) else leaf,
                     (args, kwargs),
                 )
+            if self._opens_models and graph.has_graph(operation):
+                leaves = keras.tree.flatten((args, kwargs))
+                tensors = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
+                return graph.walk(operation, tensors, visit)
             outputs = self._copy_operation(operation)(*args, **kwargs)
             if node in self._gates_behind:
                 outputs = self._gates_behind[node](outputs)
@@ -131,22 +168,27 @@ class ModelCopy:
         return self._layers[id(operation)][1]
 
     def _copy_composite(self, layer: keras.layers.Layer) -> keras.layers.Layer:
-        """Copy a layer, with gates if layers inside it are to be replaced."""
-        places = [
-            place
-            for place in (find_places(layer) if is_composite(layer) else [])
-            if id(place.layer) in self._replacements
-        ]
-        if not places:
-            return _copy_layer(layer)
+        """Copy a layer, with the layers inside it that are replaced or shared with others."""
+        inside = find_places(layer) if is_composite(layer) else []
+        places: list[Place] = []
+        for place in inside:
+            # What a shared layer holds comes with it.
+            within = any(place.path.startswith(f"{outer.path}/") for outer in places)
+            if not within and id(place.layer) in {*self._replacements, *self._shared}:
+                places.append(place)
+        new = _copy_layer(layer)
+        if not places and not (inside and must_be_held(layer)):
+            return new
         with keras.name_scope(layer.name):  # as in `GatedComposite.from_config`
             gated = {place.path: self._copy_inside(place) for place in places}
-        return GatedComposite(_copy_layer(layer), gated)
+        return GatedComposite(new, gated)
 
     def _copy_inside(self, place: Place) -> keras.layers.Layer:
         """Give what comes in a place inside a composite layer, built."""
         if place.model is not None:
             return self._copy_model(place.model)
+        if id(place.layer) not in self._replacements:
+            return self._copy_operation(place.layer)
         new = self._replacements[id(place.layer)]
         if not new.built:  # as it is where another composite layer holds it, too
             new.build_from_config(place.layer.get_build_config())

@@ -1,5 +1,6 @@
 """`gate_model`: a trained Keras model, ready to learn what it can leave out."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,10 +9,13 @@ import keras
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.calibration import check_data, start_from_data
 from keras_dynamicgate.conversion.choice import choose, gate_behind, gated_layer, is_static
+from keras_dynamicgate.conversion.configs import unregistered
 from keras_dynamicgate.conversion.copies import ModelCopy
+from keras_dynamicgate.conversion.inside import is_composite
 from keras_dynamicgate.conversion.placement import places_behind
 from keras_dynamicgate.conversion.regression import open_all
 from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, survey
+from keras_dynamicgate.graph.state import why_not_loadable
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 
 
@@ -43,8 +47,7 @@ def gate_model(
     across units such as softmax, quantized layers, layers inside composite layers whose `call` does
     more than call layers and operations of `keras.ops`, and models without a graph of layers. A
     head is a layer whose features, perhaps activated, normalised, added or joined to others, are an
-    output of the model. A layer that is called several times is gated once and keeps its places;
-    `count_macs` and `MacBudget` do not take such a model.
+    output of the model. A layer that is called several times is gated once and keeps its places.
 
     A gate acts right behind its layer. An activation, dropout or pooling that follows passes the
     zeros on and the next layer saves its rows as well. Static gates whose layer is followed by a
@@ -78,7 +81,10 @@ def gate_model(
     Returns:
         A Sequential or Functional model, not compiled, that shares nothing with the original. It
         is a plain one also where the original is of a class of its own, such as a task model of
-        `keras_hub`: what that adds, such as `train_step` or `generate`, is not copied.
+        `keras_hub`: what that adds, such as `train_step` or `generate`, is not copied. Layers that
+        are shared stay shared; where an inner model shares one with what is around it, the layers
+        of inner models become layers of the model itself. A warning says if Keras could not load
+        the model from a file.
 
     Raises:
         ValueError: If the model is not built, is subclassed or has no layer to gate, if `layers`
@@ -131,7 +137,30 @@ def gate_model(
         open_all(layer.gate)
     if calibration_data is not None:
         start_from_data(new, new_layers, calibration_data)
+    _warn_if_not_loadable(new)
     return new
+
+
+def _warn_if_not_loadable(model: keras.Model) -> None:
+    """Warn where a training would be lost in a file that Keras cannot load."""
+    # Keras's own layers are sure to load.
+    risky = any(map(is_composite, graph.all_layers(model)))
+    reason = why_not_loadable(model) if risky else None
+    if reason is not None and not _needs_custom_objects(model):
+        warnings.warn(
+            f"Keras will not be able to load model {model.name!r} from a `.keras` file: {reason}. "
+            "Keep what it learns with `save_weights`; `load_weights` gives it back to the model "
+            "that `gate_model` makes anew of the original with the same arguments.",
+            stacklevel=3,
+        )
+
+
+def _needs_custom_objects(model: keras.Model) -> bool:
+    """Tell whether Keras loads a model, as the original, only with `custom_objects`."""
+    try:
+        return bool(unregistered(model.get_config()))
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return False
 
 
 def _input_gates(gated: Any, initial_open: float) -> dict[int, keras.layers.Layer]:

@@ -48,15 +48,18 @@ class GatedComposite(keras.layers.Layer):
         composite.built = True
         self.composite = with_complete_config(composite)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        # Running `call` does not tell where it branches on sizes that are not known yet.
+        if type(self.composite).build is keras.layers.Layer.build:
+            return super().compute_output_spec(*args, **kwargs)
+        return self.composite.compute_output_spec(*args, **kwargs)
+
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return self.composite.compute_mask(inputs, previous_mask)
 
     def get_config(self) -> dict[str, Any]:
         composite = keras.saving.serialize_keras_object(self.composite)
-        gated = {
-            path: keras.saving.serialize_keras_object(layer_at(self.composite, path))
-            for path in self._paths
-        }
+        gated = {path: _serialize_to_share(layer_at(self.composite, path)) for path in self._paths}
         config = {**super().get_config(), "composite": composite, "gated": gated}
         # The class of the composite layer makes its layers anew, as they were before quantization.
         quantization = {
@@ -93,3 +96,11 @@ class GatedComposite(keras.layers.Layer):
         for address, how in self._quantization.items():
             if address in found and found[address].quantization_mode is None:
                 quantized.restore(found[address], how)
+
+
+def _serialize_to_share(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Serialize a layer that others may hold, too, so that it is one layer again when loaded."""
+    # Keras marks an object as shared when it meets it again, and inside other configs the mark that
+    # it then gives to the first one is lost.
+    keras.saving.serialize_keras_object(layer)
+    return dict(keras.saving.serialize_keras_object(layer))

@@ -11,7 +11,8 @@ from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.gating.cost import Flow
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.graph.unfold import unfold
-from keras_dynamicgate.macs.model_cost import ModelCost, follow
+from keras_dynamicgate.macs.cost import ModelCost
+from keras_dynamicgate.macs.follow import follow
 from keras_dynamicgate.macs.rules import RULES
 
 # For axes of unknown size: where the units of a layer go does not depend on it.
@@ -47,7 +48,11 @@ def worth_a_gate(composite: keras.layers.Layer, node: Any, layers: Any) -> Any:
         tuple(SIZE if size is None else size for size in tuple(tensor.shape)[1:])
         for tensor in node.input_tensors
     ]
-    inside = unfold(composite, node, shapes)
+    tensors = {
+        id(tensor): keras.KerasTensor((1, *shape), dtype=tensor.dtype)
+        for tensor, shape in zip(node.input_tensors, shapes, strict=True)
+    }
+    inside = unfold(composite, *node.arguments.fill_in(tensors))
     if inside is None:
         return None
     cost = ModelCost()
@@ -79,6 +84,10 @@ def _marked(layers: Any) -> Any:
 
 
 def _cost(layer: keras.layers.Layer, inputs: Any) -> Any:
-    shape = tuple(layer.compute_output_shape((1, *inputs.shape)))[1:]
-    products, output = RULES[type(layer)](layer, [inputs], shape)
+    # Not by `compute_output_shape`, which may leave a size open that is known.
+    outputs = keras.Operation.compute_output_spec(layer, keras.KerasTensor(inputs.full_shape))
+    shape = tuple(outputs.shape)[1:]
+    counted = RULES[type(layer)](layer, [inputs], shape)
+    assert counted is not None  # as of all layers that can be gated
+    products, output = counted
     return products, Flow(shape, GateOpen(layer, block_size=1), output.producers)

@@ -12,7 +12,7 @@ from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
-from keras_dynamicgate.macs import operations, rules
+from keras_dynamicgate.macs import operations, products
 from keras_dynamicgate.macs.operations import rule_of
 from keras_dynamicgate.macs.rules import RULES
 
@@ -26,12 +26,17 @@ GATED = {
 # convolution, which keeps each channel apart.
 PRODUCTS = frozenset(
     {
-        rules.dense,
-        rules.einsum_dense,
-        rules.convolution,
-        rules.separable_convolution,
-        rules.attention,
+        products.dense,
+        products.einsum_dense,
+        products.convolution,
+        products.transposed_convolution,
+        products.separable_convolution,
+        products.attention,
+        products.additive_attention,
+        products.recurrent,
+        products.recurrent_convolution,
         operations.matrix_product,
+        operations.tensor_product,
         operations.einsum,
         operations.attention,
     }

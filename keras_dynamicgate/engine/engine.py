@@ -13,6 +13,7 @@ from keras_dynamicgate.engine.compiled.opcodes import BY_BLOCK, BY_SAMPLE, produ
 from keras_dynamicgate.engine.numpy_kernels import NumpyKernels
 from keras_dynamicgate.engine.plan import make_plan
 from keras_dynamicgate.engine.steps import Plan, Product
+from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.extras import install_command
 
@@ -121,6 +122,8 @@ class InferenceEngine:
     def predict(self, x: Any) -> np.ndarray:
         """Compute the model's outputs, as `model.predict(x)` does.
 
+        NaN in a sample makes the outputs of this sample NaN, and a warning says so.
+
         Args:
             x: Array of numbers of shape `(batch, ...)` with the model's input shape; anything but
                 float32 is converted.
@@ -145,6 +148,9 @@ class InferenceEngine:
                 rows = np.array(rows, order="C")
             flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
             self._kernels.run(rows, flat)
+            # NaN propagates, so it shows in the outputs, which mostly are fewer than the inputs.
+            if np.isnan(np.vdot(outputs, outputs)):
+                _warn_of_nan(x)
         return outputs
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
@@ -161,6 +167,16 @@ class InferenceEngine:
     def __repr__(self) -> str:
         kind = "compiled" if self.compiled else "NumPy"
         return f"<InferenceEngine {kind}, threads={self.threads}>"
+
+
+def _warn_of_nan(x: np.ndarray) -> None:
+    wrong = samples_with_nan(x)
+    if wrong.any():
+        warnings.warn(
+            f"Argument `x` holds NaN in {np.count_nonzero(wrong)} of {len(wrong)} samples, and so "
+            f"do their outputs. The first is sample {int(wrong.argmax())}.",
+            stacklevel=3,
+        )
 
 
 def _available_cores() -> int:

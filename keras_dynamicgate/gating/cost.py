@@ -123,6 +123,8 @@ class Flow:
             `BatchNormalization` has one, it is another, which the next bias can take in.
         producers: The products whose output features are those of this tensor and of no other, so
             that what a static gate closes here need not be computed there.
+        rows: Integer, the size of the batch axis that one sample takes; more than 1 where a model
+            has folded other axes into it, such as the windows of an image.
 
     Examples:
         >>> flow = keras_dynamicgate.macs.Flow((10, 64))
@@ -134,6 +136,12 @@ class Flow:
     open: Open | None = None
     producers: tuple[Product, ...] = ()
     closed_at_zero: bool = True
+    rows: int = 1
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """The shape with the batch axis."""
+        return (self.rows, *self.shape)
 
     @property
     def nonzero(self) -> Open | None:

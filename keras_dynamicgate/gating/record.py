@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.gating.not_a_number import check_decided
+
 Gate = Any  # `gate.py` imports this file
 
 _record: "contextvars.ContextVar[GateRecord | None]" = contextvars.ContextVar(
@@ -53,7 +55,8 @@ def record_batches(
         For each batch the `slice` of its samples and its `GateRecord`.
 
     Raises:
-        ValueError: If there are no samples, or not as many of them for each input.
+        ValueError: If there are no samples, not as many of them for each input, or NaN that
+            reaches a gate or an output.
     """
     samples = count_samples(x, argument)
     for start in range(0, samples, batch_size):
@@ -61,6 +64,7 @@ def record_batches(
         batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
         with record_gates() as record:
             record.outputs = model(batch, training=False)
+        check_decided(record.probabilities(), record.outputs, batch, start, argument)
         yield chosen, record
 
 
@@ -122,8 +126,15 @@ class GateRecord:
 
     def probabilities(self) -> dict[Gate, np.ndarray]:
         """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
-        return {gate: np.mean(calls, axis=0) for gate, calls in self._probabilities.items()}
+        return {gate: _over_calls(calls) for gate, calls in self._probabilities.items()}
 
     def masks(self) -> dict[Gate, np.ndarray]:
         """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
-        return {gate: np.mean(calls, axis=0) for gate, calls in self._masks.items()}
+        return {gate: _over_calls(calls) for gate, calls in self._masks.items()}
+
+
+def _over_calls(calls: list[np.ndarray]) -> np.ndarray:
+    """Average over calls; over their positions first where they differ in these."""
+    if len({call.shape for call in calls}) > 1:
+        calls = [call.reshape(len(call), -1, call.shape[-1]).mean(axis=1) for call in calls]
+    return np.asarray(np.mean(calls, axis=0))

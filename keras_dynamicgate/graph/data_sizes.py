@@ -5,13 +5,28 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dynamicgate.graph.walk import functional
+from keras_dynamicgate.graph.walk import functional, has_graph
 from keras_dynamicgate.utils.types import Inputs
 
 
 def has_open_axes(model: keras.Model) -> bool:
-    """Tell whether an input of a built model has an axis of unknown size besides the batch."""
-    return any(None in tuple(tensor.shape)[1:] for tensor in functional(model).inputs)
+    """Tell whether an input of a model has an axis of unknown size besides the batch.
+
+    So it is for all inputs of a subclassed model that has not been called yet.
+    """
+    if has_graph(model) or isinstance(model, keras.Sequential):
+        return any(None in tuple(tensor.shape)[1:] for tensor in functional(model).inputs)
+    shapes = (model.get_build_config() or {}).get("input_shape") if model.built else None
+    return shapes is None or _is_open(shapes)
+
+
+def _is_open(shapes: Any) -> bool:
+    """Tell whether one of some shapes, in lists and dicts, leaves a size open."""
+    if isinstance(shapes, dict):
+        return any(map(_is_open, shapes.values()))
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return None in shapes[1:]
+    return any(map(_is_open, shapes))
 
 
 class TrainingInputs:

@@ -42,11 +42,13 @@ ACTIVATION_LAYERS = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU
 # Operations of `keras.ops` that map numbers one by one; Keras keeps their classes private.
 ELEMENT_WISE = frozenset(
     """
-    Abs Absolute Add Cast Celu Clip ConvertToTensor Cos Cosh Divide DivideNoNan Elu Erf Exp Exp2
-    Expm1 Fabs Gelu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu Log Log1p LogSigmoid
-    Logaddexp Maximum Minimum Multiply Negative Power Reciprocal Relu Relu6 Rsqrt SaturateCast Selu
-    Sigmoid Sign Silu Sin Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt Square
-    Squareplus StopGradient Subtract Tanh TanhShrink Threshold TrueDivide
+    Abs Absolute Add Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Cast Cbrt Ceil Celu
+    Clip ConvertToTensor Cos Cosh Deg2rad Divide DivideNoNan Elu Erf Erfc Erfinv Exp Exp2 Expm1
+    Fabs Floor Fmax Fmin Fmod Gelu HardShrink HardSigmoid HardSilu HardTanh Heaviside Hypot
+    LeakyRelu Log Log10 Log1p Log2 LogSigmoid Logaddexp Logaddexp2 Maximum Minimum Multiply
+    NanToNum Negative Power Rad2deg Reciprocal Relu Relu6 Round Rsqrt SaturateCast Selu Sigmoid
+    Sign Silu Sin Sinc Sinh SoftShrink Softplus Softsign SparsePlus SparseSigmoid Sqrt Square
+    Squareplus StopGradient Subtract Tan Tanh TanhShrink Threshold TrueDivide Trunc
     """.split()  # noqa: SIM905
 )
 

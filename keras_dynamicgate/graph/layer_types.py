@@ -21,9 +21,25 @@ IDENTITIES = (
 POOLING = tuple(
     f"{kind}Pooling{rank}D"
     for rank in (1, 2, 3)
-    for kind in ("Max", "Average", "GlobalMax", "GlobalAverage")
+    for kind in ("Max", "Average", "GlobalMax", "GlobalAverage", "AdaptiveMax", "AdaptiveAverage")
 )
 RESIZING = tuple(f"{kind}{rank}D" for rank in (1, 2, 3) for kind in ("Cropping", "UpSampling"))
+PREPROCESSING = (
+    "CategoryEncoding",
+    "CenterCrop",
+    "Discretization",
+    "Hashing",
+    "IntegerLookup",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "Resizing",
+    "StringLookup",
+)
 PADDING = tuple(f"ZeroPadding{rank}D" for rank in (1, 2, 3))
 
 Rule = TypeVar("Rule")

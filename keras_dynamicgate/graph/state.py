@@ -3,12 +3,13 @@
 import contextlib
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 from keras import ops
 from keras.src.backend.common import global_state
+from keras.src.saving import serialization_lib
 
 from keras_dynamicgate.utils.files import written_at_once
 
@@ -68,6 +69,23 @@ def copy_trainable(layer: keras.layers.Layer, new: keras.layers.Layer) -> None:
             other.trainable = weight.trainable
 
 
+def untied(pairs: Iterable[tuple[keras.layers.Layer, keras.layers.Layer]]) -> list[str]:
+    """List the weights that are one in the originals and several in their copies.
+
+    Args:
+        pairs: Layers and their copies.
+    """
+    copies: dict[int, keras.Variable] = {}
+    found = []
+    for layer, new in pairs:
+        for weight, other in zip(
+            layer._trainable_variables, new._trainable_variables, strict=False
+        ):
+            if copies.setdefault(id(weight), other) is not other:
+                found.append(weight.path)
+    return found
+
+
 def copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
     """Copy a `Lambda` with its function, which its config may hold as code."""
     # Keras refuses to load code from a config.
@@ -96,6 +114,27 @@ def forget_parameters(holder: keras.layers.Layer) -> None:
     """Make a layer on PyTorch list its parameters anew, those of the layers inside it included."""
     if hasattr(holder, "_torch_params"):
         del holder._torch_params
+
+
+def why_not_loadable(model: keras.Model) -> str | None:
+    """Tell why Keras could not load a model from a file, before it is worth one.
+
+    Args:
+        model: A built model.
+
+    Returns:
+        The reason, or `None` if the model's config leads to one with weights of the same shapes.
+    """
+    try:
+        with serialization_lib.ObjectSharingScope():
+            config = keras.saving.serialize_keras_object(model)
+        with serialization_lib.ObjectSharingScope():
+            loaded = keras.saving.deserialize_keras_object(config)
+    except Exception as error:
+        # Configs of any kind may fail in any way.
+        return f"{type(error).__name__}: {error}"
+    shapes = [sorted(tuple(weight.shape) for weight in each.weights) for each in (loaded, model)]
+    return None if shapes[0] == shapes[1] else "layers inside others are not built or not shared"
 
 
 def save_at_once(model: keras.Model, path: pathlib.Path) -> None:

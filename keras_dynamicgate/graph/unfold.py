@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ def at_sizes(model: keras.Model, shapes: Sequence[Shape]) -> graph.Graph:
 
     Args:
         model: A built Sequential or Functional model. It stays as it was.
-        shapes: The shape of each input, without the batch axis.
+        shapes: The shape of each input, with the batch axis.
 
     Returns:
         The graph of the model where all sizes in it are known already, else a `Trace`.
@@ -34,30 +35,45 @@ def at_sizes(model: keras.Model, shapes: Sequence[Shape]) -> graph.Graph:
             lambda operation, node, args, kwargs: keras.tree.flatten(operation(*args, **kwargs)),
         )
 
-    tensors = _symbolic(functional.inputs, shapes)
+    tensors = [
+        keras.KerasTensor(shape, dtype=tensor.dtype)
+        for tensor, shape in zip(functional.inputs, shapes, strict=True)
+    ]
     return _record(model.name, operations, call, tensors, _vague(operations))
 
 
+def around(layer: keras.layers.Layer, tensor: keras.KerasTensor) -> graph.Trace:
+    """Give a graph that calls a layer once.
+
+    Args:
+        layer: A built layer. It stays as it was.
+        tensor: Symbolic tensor of known sizes.
+    """
+    operations = graph.all_layers(layer, include_self=True)
+    return _record(layer.name, operations, layer, [tensor], _vague(operations))
+
+
 def unfold(
-    layer: keras.layers.Layer, node: graph.Node, shapes: Sequence[Shape]
+    layer: keras.layers.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> graph.Trace | None:
-    """Give the inside of a layer, as it is called in a graph, as a graph of its own.
+    """Give the inside of a layer, as it is called, as a graph of its own.
 
     The layer's `call` is run on symbolic tensors, on which each inner layer and each operation of
     `keras.ops` leaves a trace. Products of weights alone leave none.
 
     Args:
         layer: A built layer. It stays as it was.
-        node: The call of the layer in a graph.
-        shapes: The shape of each tensor in the call, without the batch axis.
+        args: The arguments of the call, with symbolic tensors of known sizes.
+        kwargs: Its keyword arguments, likewise.
 
     Returns:
         A `Trace`, or `None` where the inside cannot be recorded: the layer's `call` depends on the
-        values of tensors, leaves Keras's operations, mixes samples or makes sizes unknown.
+        values of tensors, leaves Keras's operations or makes sizes unknown.
     """
-    tensors = _symbolic(node.input_tensors, shapes)
-    values = dict(zip(map(id, node.input_tensors), tensors, strict=True))
-    args, kwargs = node.arguments.fill_in(values)
+    tensors = [
+        leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)
+    ]
+    kwargs = fitting(layer, kwargs)
     inner = graph.all_layers(layer)
     # Layers of other packages may inherit a `compute_output_spec` for arguments that they lack.
     foreign = {each for each in inner if not type(each).__module__.startswith("keras.")}
@@ -67,27 +83,22 @@ def unfold(
     except Exception:
         # Code of any kind may fail in any way on a tensor without values.
         return None
-    if len(trace.outputs) != len(node.outputs):
-        return None
-    # One sample goes in. Where the first axis is another one, samples have been mixed.
     made = [tuple(tensor.shape) for each in trace.nodes for tensor in each.outputs]
-    known = all(shape[:1] == (1,) and None not in shape for shape in made)
-    return trace if known else None
+    return None if any(None in shape for shape in made) else trace
+
+
+def fitting(layer: keras.layers.Layer, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what Keras itself would not pass on to a layer's `call`."""
+    takes = inspect.signature(layer.call).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in takes.values()):
+        return kwargs
+    own = {"training", "mask"}
+    return {name: value for name, value in kwargs.items() if name in takes or name not in own}
 
 
 def _vague(operations: Collection[keras.Operation]) -> set[keras.layers.Layer]:
     """Give the layers that may leave a known size open: `output_shape=(None, 8)`."""
     return {each for each in operations if isinstance(each, keras.layers.EinsumDense)}
-
-
-def _symbolic(
-    tensors: Sequence[keras.KerasTensor], shapes: Sequence[Shape]
-) -> list[keras.KerasTensor]:
-    """Make symbolic tensors of one sample each, so that no size is unknown."""
-    return [
-        keras.KerasTensor((1, *shape), dtype=tensor.dtype)
-        for tensor, shape in zip(tensors, shapes, strict=True)
-    ]
 
 
 def _record(

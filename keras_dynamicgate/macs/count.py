@@ -8,7 +8,8 @@ from keras import ops
 from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.openness import Masks
 from keras_dynamicgate.gating.record import record_batches
-from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
+from keras_dynamicgate.macs.cost import ModelCost
+from keras_dynamicgate.macs.model_cost import model_cost
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
@@ -25,10 +26,12 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     A layer without a rule of its own, such as a transformer block of `keras_hub`, costs what the
     layers and operations of `keras.ops` in its `call` cost. Where these cannot be followed or have
     no rule, the layer is listed by name as not counted. A layer of your own can also state its
-    cost in a method `cost(inputs)`, as the layers of this package do.
+    cost in a method `cost(inputs)`, as the layers of this package do. A gated layer that is called
+    several times counts by the mean of its masks over the calls.
 
     Args:
-        model: A built Sequential or Functional Keras model; models inside it are followed.
+        model: A built Keras model; models inside it are followed. A subclassed one is followed
+            through its `call`, as a layer is.
         x: Inputs as for `model.predict`: an array or a list or dict of arrays. Axes of unknown
             size, such as the length of a sequence, get the sizes they have here. Defaults to
             `None`: input-dependent gates count by their means over the last training batch.
@@ -38,8 +41,8 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
         A `MacReport`.
 
     Raises:
-        ValueError: If the model is not built, is subclassed or has an axis of a size that is not
-            known from `x` either, or if `x` has no samples.
+        ValueError: If the model is not built or has an axis of a size that is not known from `x`
+            either, or if `x` has no samples or NaN that reaches a gate or an output.
 
     Examples:
         >>> model = keras.Sequential([
@@ -104,7 +107,7 @@ class _Averages:
     def report(self, samples: int | None) -> MacReport:
         """Give the report on all samples so far."""
         layers = [self._layer(name) for name in self.cost.products]
-        return MacReport(layers, samples, list(self.cost.not_counted))
+        return MacReport(layers, samples, list(self.cost.not_counted), self.cost.uncounted_macs)
 
     def _layer(self, name: str) -> LayerMacs:
         products = self.cost.products[name]

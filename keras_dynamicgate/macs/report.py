@@ -56,6 +56,8 @@ class MacReport:
         samples: The number of samples that the masks were averaged over; `None` if input-dependent
             gates are given by the means of the last training batch.
         not_counted: Layers that no rule covers, as `"name (Type)"`.
+        uncounted: What these cost at a guess: the numbers in their kernels times the positions of
+            their outputs.
 
     Examples:
         >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10)])
@@ -67,6 +69,7 @@ class MacReport:
     layers: list[LayerMacs]
     samples: int | None
     not_counted: list[str]
+    uncounted: int = 0
 
     @property
     def dense(self) -> int:
@@ -135,6 +138,7 @@ class MacReport:
             "theoretical",
             "samples",
             "not_counted",
+            "uncounted",
         )
         return {
             **{name: getattr(self, name) for name in totals},
@@ -167,7 +171,8 @@ class MacReport:
         elif self.samples is not None:
             notes.append(f"Masks averaged over {self.samples:,} samples.")
         if self.not_counted:
-            notes.append("Not counted: " + ", ".join(self.not_counted) + ".")
+            guess = f", some {self.uncounted:,} MACs by their kernels" if self.uncounted else ""
+            notes.append("Not counted: " + ", ".join(self.not_counted) + guess + ".")
         return notes
 
 

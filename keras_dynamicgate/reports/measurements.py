@@ -8,7 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating.record import GateRecord, record_batches
-from keras_dynamicgate.macs.model_cost import ModelCost, model_cost
+from keras_dynamicgate.macs.cost import ModelCost
+from keras_dynamicgate.macs.model_cost import model_cost
 
 
 @dataclasses.dataclass

@@ -51,7 +51,7 @@ def single_input():
 def test_samples_that_no_gate_can_be_decided_for_are_refused():
     x = X.copy()
     x[2] = np.nan
-    with pytest.raises(ValueError, match="sample 2 makes the probabilities of gate .* NaN"):
+    with pytest.raises(ValueError, match="`x_calibration` .*: sample 2 holds NaN and so"):
         compact(single_input(), x, batch_size=2)
 
 

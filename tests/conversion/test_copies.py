@@ -149,3 +149,49 @@ def test_random_numbers_of_the_caller_stay_what_they_were():
 
     original = model()
     assert second_draw(lambda: kdg.gate_model(original)) == second_draw(lambda: None)
+
+
+class Scale:
+    """What Keras cannot write into a file."""
+
+    factor = 2.0
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Scaled(layers.Layer):
+    def __init__(self, scale, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.inner = layers.Dense(4)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+
+    def call(self, x):
+        return self.inner(x) * self.scale.factor
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+def test_a_model_that_keras_could_not_load_is_warned_of_before_it_trains(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((4,)), Scaled(Scale()), layers.Dense(8, "relu"), layers.Dense(2)]
+    )
+    with pytest.warns(UserWarning, match=r"Keras will not be able to load .* `save_weights`"):
+        gated = kdg.gate_model(model, gate="static")
+    # The way that works.
+    gated.layers[0].inner.bias.assign([1.0, 2.0, 3.0, 4.0])
+    gated.save_weights(tmp_path / "learned.weights.h5")
+    with pytest.warns(UserWarning, match="Keras will not be able to load"):
+        again = kdg.gate_model(model, gate="static")
+    again.load_weights(tmp_path / "learned.weights.h5")
+    np.testing.assert_array_equal(run(again, np.ones((1, 4))), run(gated, np.ones((1, 4))))
+
+
+def test_weights_that_layers_share_without_a_layer_are_refused():
+    first, second = layers.Dense(4, "relu"), layers.Dense(4)
+    model = keras.Sequential([keras.Input((4,)), first, layers.Dense(4, "relu"), second])
+    second._trainable_variables[0] = first.kernel
+    with pytest.raises(ValueError, match="must share weights by layers .*Received: model"):
+        kdg.gate_model(model, layers=model.layers[1].name)

@@ -38,6 +38,30 @@ def llama():
     )
 
 
+def gemma():
+    return hub.models.GemmaBackbone(num_query_heads=2, num_key_value_heads=1, head_dim=4, **SIZES)
+
+
+def qwen3():
+    return hub.models.Qwen3Backbone(
+        num_query_heads=2, num_key_value_heads=1, head_dim=4, tie_word_embeddings=True, **SIZES
+    )
+
+
+def deberta():
+    return hub.models.DebertaV3Backbone(num_heads=2, max_sequence_length=5, bucket_size=4, **SIZES)
+
+
+def albert():
+    return hub.models.AlbertBackbone(
+        num_heads=2, embedding_dim=8, max_sequence_length=5, **{**SIZES, "num_layers": 2}
+    )
+
+
+def roberta():
+    return hub.models.RobertaBackbone(num_heads=2, max_sequence_length=5, **SIZES)
+
+
 @pytest.fixture(scope="module", params=[bert, gpt2, llama])
 def backbone(request):
     return request.param()
@@ -50,7 +74,7 @@ def tokens(model):
         "segment_ids": ids * 0,
         "padding_mask": np.array([[1, 1, 1], [1, 1, 0]]),
     }
-    return {name: values[name] for name in model.input}
+    return {name: values[name] for name in model.input if name in values}
 
 
 def outputs(model, x):
@@ -70,6 +94,79 @@ def test_gated_transformers_give_the_same_outputs_also_when_loaded(backbone, tmp
     loaded = keras.saving.load_model(tmp_path / "gated.keras")
     for got, wanted in zip(outputs(loaded, x), outputs(gated, x), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def check_loading(model, x, path):
+    """Gate a model, close some gates, and check its outputs and weights before and after a file."""
+    gated = kdg.gate_model(model)
+    for got, wanted in zip(outputs(gated, x), outputs(model, x), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+    for layer in gated_layers(gated):
+        bias = layer.gate.network.scaled_bias
+        bias.assign(np.linspace(-1, 1, bias.shape[0]))
+    gated.save(path)
+    loaded = keras.saving.load_model(path)
+    for got, wanted in zip(outputs(loaded, x), outputs(gated, x), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert len(loaded.weights) == len(gated.weights)
+    # What was loaded is saved again after more training.
+    loaded.save(path)
+    keras.saving.load_model(path)
+    return gated
+
+
+@pytest.mark.parametrize("make", [gemma, qwen3, deberta, albert])
+def test_backbones_whose_layers_keras_cannot_copy_are_gated_counted_and_loaded(make, tmp_path):
+    backbone = make()
+    gated = check_loading(backbone, tokens(backbone), tmp_path / "gated.keras")
+    report = kdg.count_macs(gated, tokens(backbone))
+    assert report.not_counted == []
+    assert report.dense == kdg.count_macs(backbone, tokens(backbone)).dense
+
+
+def embeddings(model):
+    """The look-up tables of the tokens of a model."""
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Embedding) and layer.input_dim == 20
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "make"),
+    [("BertMaskedLM", bert), ("RobertaMaskedLM", roberta), ("GPT2CausalLM", gpt2)],
+)
+def test_a_tied_embedding_stays_tied_also_when_loaded(task, make, tmp_path):
+    model = getattr(hub.models, task)(backbone=make())
+    x = {**tokens(model), "mask_positions": np.array([[0, 2], [1, 2]])}
+    x = {name: x[name] for name in model.input}
+    gated = check_loading(model, x, tmp_path / "gated.keras")
+    assert len(embeddings(gated)) == len(embeddings(model)) == 1
+
+
+def test_a_vision_transformer_is_gated_and_loaded(tmp_path):
+    model = hub.models.ViTBackbone(
+        image_shape=(8, 8, 3), patch_size=4, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=32
+    )
+    check_loading(model, np.ones((1, 8, 8, 3)), tmp_path / "gated.keras")
+
+
+def test_experts_and_arguments_that_keras_takes_away_are_counted():
+    moe = hub.models.MixtralBackbone(
+        vocabulary_size=20,
+        num_layers=1,
+        num_query_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        num_key_value_heads=1,
+        num_experts=2,
+        top_k=1,
+    )
+    report = kdg.count_macs(moe, tokens(moe))
+    # Attention: 2 x 192 + 2 x 96 and the scores. Router: 3 x 8 x 2. Both experts run: three
+    # products of 3 x 8 x 16 each.
+    assert (report.dense, report.not_counted) == (576 + 144 + 48 + 2 * 3 * 384, [])
 
 
 def test_gated_transformers_train(backbone):

@@ -106,7 +106,8 @@ def test_what_is_no_array_of_real_numbers_is_refused(engine, x):
 def test_nan_stays_in_its_sample_and_propagates_as_in_the_model(model, engine, x, count):
     x = x[:count]
     x[0, 3] = np.nan
-    outputs = engine.predict(x)
+    with pytest.warns(UserWarning, match=f"`x` holds NaN in 1 of {count} samples"):
+        outputs = engine.predict(x)
     assert np.array_equal(np.isnan(outputs), np.isnan(model.predict(x, verbose=0)))
     assert np.isnan(outputs[0]).all()
     assert not np.isnan(outputs[1:]).any()
@@ -118,7 +119,8 @@ def test_nan_in_a_closed_input_feature_propagates_as_in_the_model():
     gate.build((None, 2))
     gate.gate.network.scaled_bias.assign([1.0, 0.0])
     model = keras.Sequential([keras.Input((2,)), gate, block])
-    outputs = InferenceEngine(model, threads=1).predict([[1.0, np.nan], [1.0, 1.0]])
+    with pytest.warns(UserWarning, match="`x` holds NaN in 1 of 2 samples"):
+        outputs = InferenceEngine(model, threads=1).predict([[1.0, np.nan], [1.0, 1.0]])
     assert np.isnan(outputs).tolist() == [[True, True], [False, False]]
 
 

@@ -71,10 +71,9 @@ def test_a_layer_counts_what_its_operations_multiply(function, macs):
         (lambda self, x: ops.convert_to_tensor(np.asarray(x)), "doing (Doing)"),
         # Products of all samples with each other, which are not a cost of one sample.
         (
-            lambda self, x: ops.reshape(ops.reshape(x, (-1, 4)) @ self.kernel, (-1, 5, 3)),
-            "doing (Doing)",
+            lambda self, x: ops.matmul(x[:, 0], ops.transpose(x[:, 1])),
+            "doing (mixes samples)",
         ),
-        (lambda self, x: ops.tensordot(x, self.kernel, 1), "doing (Tensordot)"),
         (
             lambda self, x: ops.einsum("bld,dk,dk->blk", x, self.kernel, self.kernel),
             "doing (Einsum)",
@@ -179,11 +178,67 @@ def test_operations_between_layers_count_and_pass_masks_on():
 
 
 def test_operations_that_mix_samples_are_named():
-    inputs = keras.Input((5, 4))
-    positions = ops.reshape(inputs, (-1, 4))
-    outputs = ops.reshape(layers.Dense(3)(positions), (-1, 5, 3))
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(3)(inputs) @ np.ones((3, 4))
+    scores = hidden @ ops.transpose(inputs)
+    report = kdg.count_macs(keras.Model(inputs, scores))
+    assert [layer.dense for layer in report.layers] == [12, 12]
+    assert [entry.split(" ", 1)[1] for entry in report.not_counted] == ["(mixes samples)"]
+
+
+def fold(x):
+    """Put two windows of two positions each, and of four features, in the place of a sample."""
+    return ops.reshape(x, (-1, 2, 4))
+
+
+def test_axes_that_are_folded_into_the_batch_axis_count():
+    dense = layers.Dense(3)
+    inputs = keras.Input((4, 4))
+    outputs = ops.reshape(dense(fold(inputs)), (-1, 4, 3))
     report = kdg.count_macs(keras.Model(inputs, outputs))
-    assert [entry.split()[1] for entry in report.not_counted] == ["(Reshape)", "(Reshape)"]
+    assert (report.dense, report.not_counted) == (4 * 4 * 3, [])
+
+
+def test_windows_of_a_sample_count_inside_layers():
+    def in_windows(self, x):
+        windows = fold(x)
+        scores = windows @ ops.transpose(windows, (0, 2, 1))
+        return ops.reshape((scores @ windows) @ self.kernel, (-1, 4, 3))
+
+    report = count(in_windows, shape=(4, 4))
+    # In each of two windows: 2 x 2 scores and weighted values of 4 features, 2 x 4 x 3 in the end.
+    assert (report.dense, report.not_counted) == (2 * (16 + 16 + 24), [])
+
+
+@pytest.mark.filterwarnings("ignore:The gate network of layer")
+def test_masks_in_windows_average_over_them():
+    gated = kdg.DynamicGateDense(2, gate="linear", block_size=1)
+    inputs = keras.Input((4, 4))
+    hidden = gated(fold(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(hidden))
+    gated.gate.network.kernel.assign([[1.0, 0.0]] + [[0.0, 0.0]] * 3)
+    gated.gate.network.scaled_bias.assign([-0.05, -0.05])
+    x = np.zeros((2, 4, 4), "float32")
+    x[0, 0, 0] = 1.0  # opens one gate of two at one position of eight
+    report = kdg.count_macs(model, x)
+    assert [layer.executed for layer in report.layers] == [4 * 4 * 2 / 16, 4 * 2 * 3 / 16]
+
+
+def test_a_call_without_the_argument_training_is_followed():
+    class Block(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = Doing(lambda self, x: x @ self.kernel, name="inner")
+
+        def build(self, input_shape):
+            self.inner.build(input_shape)
+
+        def call(self, x, training=None):
+            return self.inner(x, training=training)
+
+    inputs = keras.Input((5, 4))
+    report = kdg.count_macs(keras.Model(inputs, Block(name="block")(inputs)))
+    assert (report.dense, report.not_counted) == (60, [])
 
 
 def test_einsum_dense_layers_of_unknown_length_are_counted_at_the_length_of_x():
