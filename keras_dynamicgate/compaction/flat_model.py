@@ -152,7 +152,9 @@ class FlatModel:
                 if value is not None and value is not False
             }
             if _can_be_opened(operation, args, kwargs):
-                return self._open(operation, keras.tree.flatten(args), name + "_")
+                # PyTorch takes no points in the names of weights, which hold that of their layer.
+                inside = name.replace(".", "_") + "_"
+                return self._open(operation, keras.tree.flatten(args), inside)
             if type(operation) in TAKE_APART and len(args) == 1 and not kwargs:
                 return [TAKE_APART[type(operation)](self, operation, name, args[0], outputs[0])]
             self.add(operation, name, args, kwargs, outputs)

@@ -108,7 +108,7 @@ def test_shared_layers_stay_whole():
 def test_inner_models_are_opened():
     inner = keras.Sequential(
         [keras.Input((2,)), kdg.DynamicGateDense(4, "relu", **STATIC), layers.Dense(3)],
-        name="inner",
+        name="inner_1.0",  # such as the name of a MobileNet
     )
     start = keras.Input((2,))
     model = keras.Model(start, layers.Dense(1)(kdg.DynamicGate()(inner(start))))
@@ -117,7 +117,7 @@ def test_inner_models_are_opened():
     set_gates(model.layers[-2], [1, 1, 0])
     small = compact(model)
     assert units(small) == [1, 2, 1]
-    assert small.layers[1].name == f"inner_{inner.layers[0].name}"
+    assert small.layers[1].name == f"inner_1_0_{inner.layers[0].name}"
     check_same(model, small)
 
 
