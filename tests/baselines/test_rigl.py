@@ -6,6 +6,7 @@ from keras import ops
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate.baselines import RigLDense, RigLUpdate
+from keras_dynamicgate.macs.model_cost import model_cost
 
 X = np.random.default_rng(1).normal(size=(24, 8)).astype("float32")
 Y = np.sum(X[:, :2], axis=1, keepdims=True)
@@ -203,5 +204,5 @@ def test_budget_counts_the_weights_as_they_are_spread_when_the_training_begins()
     budget = kdg.MacBudget(0.5)
     train(model, budget, RigLUpdate(interval=2), epochs=1)
     # Half of 128 + 16 weights; the output layer has room for 16 only.
-    kept = [ops.convert_to_numpy(product.kept) for product in budget._cost.all_products()]
+    kept = [ops.convert_to_numpy(product.kept) for product in model_cost(model).all_products()]
     assert [weights.sum() for weights in kept] == [56, 16]

@@ -244,7 +244,7 @@ def sequential(*parts):
         (lambda: sequential(layers.Flatten()), "Received: a model with none"),
         (
             lambda: sequential(layers.Reshape((2, 3)), layers.TimeDistributed(layers.Dense(4))),
-            r"with none, and out of reach inside other layers \['.*dense",
+            "time_distributed/dense.*would spare no other layer",
         ),
         (lambda: 5, "`model` must be a Keras model"),
     ],

@@ -94,4 +94,6 @@ def test_every_class_that_can_be_saved_is_in_a_golden_file():
             config = archive.read("config.json").decode()
         saved |= set(re.findall(r'"registered_name": "keras_dynamicgate>(\w+)"', config))
     registered = {name for name in keras.saving.get_custom_objects() if "dynamicgate>" in name}
+    # Stands in no file of a model: gated layers make their gates.
+    registered.remove("keras_dynamicgate>Gate")
     assert registered == {f"keras_dynamicgate>{name}" for name in saved}

@@ -173,7 +173,8 @@ def test_operations_between_layers_count_and_pass_masks_on():
     model = keras.Model(inputs, outputs)
     close(gated, [1, -1, -1, -1])
     report = kdg.count_macs(model)
-    assert sorted(layer.executed for layer in report.layers) == [3, 3, 12, 20]
+    # What an offset makes of a closed unit goes into the next bias.
+    assert sorted(layer.executed for layer in report.layers) == [3, 3, 3, 20]
     assert report.not_counted == []
 
 
