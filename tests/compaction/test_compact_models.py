@@ -106,18 +106,17 @@ def test_shared_layers_stay_whole():
 
 
 def test_inner_models_are_opened():
-    inner = keras.Sequential(
-        [keras.Input((2,)), kdg.DynamicGateDense(4, "relu", **STATIC), layers.Dense(3)],
-        name="inner_1.0",  # such as the name of a MobileNet
-    )
+    entry, gated = keras.Input((2,)), kdg.DynamicGateDense(4, "relu", **STATIC)
+    # Such as the name of a MobileNet.
+    inner = keras.Model(entry, layers.Dense(3)(gated(entry)), name="inner_1.0")
     start = keras.Input((2,))
     model = keras.Model(start, layers.Dense(1)(kdg.DynamicGate()(inner(start))))
     scatter(model)
-    set_gates(inner.layers[0], [1, 0, 0, 0])
+    set_gates(gated, [1, 0, 0, 0])
     set_gates(model.layers[-2], [1, 1, 0])
     small = compact(model)
     assert units(small) == [1, 2, 1]
-    assert small.layers[1].name == f"inner_1_0_{inner.layers[0].name}"
+    assert small.layers[1].name == f"inner_1_0_{gated.name}"
     check_same(model, small)
 
 
