@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_dynamicgate.baselines import routing
 from keras_dynamicgate.baselines.experts import MixtureOfExperts, as_positions, as_tokens
+from keras_dynamicgate.gating import masks
 from keras_dynamicgate.utils import checks
 
 
@@ -222,6 +223,4 @@ def _counted(inputs: Any, mask: Any) -> Any:
     shape = ops.shape(inputs)[:-1]
     if mask is None:
         return ops.reshape(ops.ones(shape, "float32"), (-1,))
-    missing = len(shape) - len(mask.shape)
-    mask = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
-    return ops.reshape(ops.broadcast_to(ops.cast(mask, "float32"), shape), (-1,))
+    return ops.reshape(ops.broadcast_to(masks.of_positions(mask, len(shape)), shape), (-1,))

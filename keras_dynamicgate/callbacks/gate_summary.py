@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates, require_gates
+from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.gating.record import count_samples
 from keras_dynamicgate.graph.data_sizes import has_open_axes
 from keras_dynamicgate.layers.gated_layer import gated_layers
@@ -100,8 +101,11 @@ class GateSummary(keras.callbacks.Callback):
         self.rows = []
         self.warned = set()
         if self.x is not None:
-            # Inputs of the wrong shape or with NaN fail now rather than after the first epoch.
-            count_macs(self.model, self.x, self.batch_size)
+            # Inputs of the wrong shape or with NaN fail now rather than after the first epoch. One
+            # sample tells the shape; NaN does harm only where it reaches a gate or an output.
+            one = keras.tree.map_structure(lambda array: array[:1], self.x)
+            x = self.x if samples_with_nan(self.x).any() else one
+            count_macs(self.model, x, self.batch_size)
         if self.log_dir is not None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
 

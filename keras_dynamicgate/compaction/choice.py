@@ -11,7 +11,6 @@ from keras_dynamicgate.compaction.product_rules import Embedded, Grouped, Produc
 from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.compaction.unit_rules import (
     Activation,
-    Calculated,
     Depthwise,
     Mapped,
     Normalized,
@@ -57,7 +56,7 @@ OPERATION_RULES = {
     **dict.fromkeys(("Add", "Subtract", "Maximum", "Minimum"), Merge()),
     "Multiply": Multiplied(),
 }
-CALCULATED = Calculated()
+CALCULATED = Mapped()
 
 GROUPED = by_name(Grouped(), "Conv1D", "Conv2D", "Conv3D")
 

@@ -61,7 +61,10 @@ class Padding(UnitWise):
 
 
 class Mapped(UnitWise):
-    """Layers that map each number by itself: a constant becomes another one."""
+    """Layers that map each number by itself: a constant becomes another one.
+
+    Operations such as `x + 3` do so as well, with the same further numbers for all.
+    """
 
     def constants(self, step: Step) -> list[np.ndarray]:
         slot = step.inputs[0]
@@ -69,20 +72,11 @@ class Mapped(UnitWise):
             return [slot.constants]
         row = np.where(slot.known, slot.constants, 0.0).astype("float32")
         row = row.reshape((1,) * (len(slot.shape) - 1) + (-1,))
-        values = ops.convert_to_numpy(step.operation(row)).astype("float64").reshape(-1)
-        return [np.where(slot.known, values, np.nan)]
-
-
-class Calculated(Mapped):
-    """Operations such as `x + 3`, which change each number of one tensor by the same numbers."""
-
-    def constants(self, step: Step) -> list[np.ndarray]:
-        slot = step.inputs[0]
-        row = np.where(slot.known, slot.constants, 0.0).astype("float32")
         args, kwargs = keras.tree.map_structure(
             lambda leaf: row if leaf is slot else leaf, (step.args, step.kwargs)
         )
-        values = ops.convert_to_numpy(step.operation(*args, **kwargs)).astype("float64")
+        values = ops.convert_to_numpy(step.operation(*args, **kwargs))
+        values = values.astype("float64").reshape(-1)
         return [np.where(slot.known, values, np.nan)]
 
 

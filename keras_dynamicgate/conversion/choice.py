@@ -1,6 +1,7 @@
 """Which layers of a model are gated, and with which gate arguments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -132,12 +133,10 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
         ValueError: If a gate argument is outside what is allowed for this layer.
     """
     layer = candidate.layer
-    try:
+    with _refusals_of(candidate):
         resolve_block_size(settings["block_size"], size(layer))
         # Not by `from_config`, which buries the message of an error in the whole config.
         gated = GATED[type(layer)](**{**_config(layer), **settings})
-    except ValueError as error:
-        raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
     _check_gate(gated.gate)
     (product,) = gated.dense_layers
     _start_from(product, "kernel_initializer", layer.kernel)
@@ -157,15 +156,22 @@ def gate_behind(candidate: LayerCandidate, settings: dict[str, Any]) -> DynamicG
         ValueError: If a gate argument is outside what is allowed for this layer.
     """
     layer = candidate.layer
-    try:
+    with _refusals_of(candidate):
         block_size = resolve_block_size(settings["block_size"], size(layer))
         named = {"name": f"{layer.name}_gate", "dtype": layer.dtype_policy}
         gate = DynamicGate(**{**settings, "block_size": block_size, **named})
-    except ValueError as error:
-        raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
     _check_gate(gate.gate)
     gate.trainable = layer.trainable
     return gate
+
+
+@contextlib.contextmanager
+def _refusals_of(candidate: LayerCandidate) -> Iterator[None]:
+    """Name the layer in the errors of its gate arguments."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"Layer {candidate.name!r} cannot be gated like this: {error}") from error
 
 
 def is_static(gate: Any) -> bool:

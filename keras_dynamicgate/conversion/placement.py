@@ -68,10 +68,11 @@ def _follow(model: keras.Model, chains: dict[int, list[_Chain]]) -> None:
             chains.setdefault(id(operation), []).append(chain)
             return [chain]
         elif len(node.input_tensors) == 1 and uses[id(node.input_tensors[0])] == 1:
-            (chain,) = (each for each in keras.tree.flatten((args, kwargs))[:1])
-            if isinstance(chain, _Chain) and _keeps_apart(operation, node):
-                chain.add(operation, node)
-                return [chain]
+            leaves = keras.tree.flatten((args, kwargs))
+            before = next((leaf for leaf in leaves if isinstance(leaf, _Chain)), None)
+            if before is not None and _keeps_apart(operation, node):
+                before.add(operation, node)
+                return [before]
         return [None] * len(node.outputs)
 
     graph.walk(model, [None] * len(graph.functional(model).inputs), visit)

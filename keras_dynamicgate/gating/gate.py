@@ -224,9 +224,7 @@ class Gate(keras.layers.Layer):
         """Give 1 for the positions that count and 0 for padding, or `None` if all of them count."""
         if mask is None or not self.input_dependent:
             return None  # static gates are the same at all positions
-        missing = len(probability.shape) - len(mask.shape)
-        weights = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
-        return ops.cast(weights, "float32")
+        return masks.of_positions(mask, len(probability.shape))
 
     def _follow(self, probability: Any, decided: Any, weights: Any) -> None:
         """Keep the usage and the deterministic open ratio of each gate in the batch."""

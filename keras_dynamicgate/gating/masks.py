@@ -73,6 +73,17 @@ def keep_open(mask: Any, logits: Any, min_open: float) -> Any:
     return ops.maximum(mask, top_k_mask(logits, fewest)) if fewest else mask
 
 
+def of_positions(mask: Any, rank: int) -> Any:
+    """Give Keras's mask of positions as float32: 1 for those that count and 0 for padding.
+
+    Args:
+        mask: Boolean tensor of shape `(batch, ...)`.
+        rank: Integer, the number of axes of the result, the last ones of size 1.
+    """
+    ones = [1] * (rank - len(mask.shape))
+    return ops.cast(ops.reshape(mask, (*ops.shape(mask), *ones)), "float32")
+
+
 def straight_through(mask: Any, probability: Any) -> Any:
     """Give the mask forward and the gradient of the probability backward.
 

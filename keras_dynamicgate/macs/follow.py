@@ -147,7 +147,9 @@ def _layer(
     flows = flows_in(args, kwargs)
     if type(layer) is keras.layers.TimeDistributed:
         return [_repeated(layer, name, flows[0], shape, cost)]
-    counted = _cost_of_layer(layer, name, args, kwargs, flows, shape[1:], cost)
+    if callable(getattr(layer, "cost", None)) and getattr(layer, "gate", None) is not None:
+        cost.add_gate(name, layer)
+    counted = _cost_of_layer(layer, args, kwargs, flows, shape[1:])
     if counted is None:
         return open_up(layer, name, *symbolic, flows, shape, cost, name + "/")
     products, output = counted
@@ -159,17 +161,13 @@ def _layer(
 
 def _cost_of_layer(
     layer: keras.layers.Layer,
-    name: str,
     args: Arguments,
     kwargs: Keywords,
     flows: Sequence[Flow],
     shape: Shape,
-    cost: ModelCost,
 ) -> Cost | None:
     """Give the products and output flow of a layer, or `None` if it is unknown."""
     if callable(getattr(layer, "cost", None)):
-        if getattr(layer, "gate", None) is not None:
-            cost.add_gate(name, layer)
         products, output = layer.cost(flows[0])
         return products, output
     if type(layer) in TENSOR_ARGUMENTS:
