@@ -120,7 +120,10 @@ def test_backbones_whose_layers_keras_cannot_copy_are_gated_counted_and_loaded(m
     backbone = make()
     gated = check_loading(backbone, tokens(backbone), tmp_path / "gated.keras")
     report = kdg.count_macs(gated, tokens(backbone))
-    assert report.not_counted == []
+    # On TensorFlow this layer calls tf.gather, which has no symbolic form, so it is named instead.
+    on_tensorflow = make is deberta and keras.backend.backend() == "tensorflow"
+    types = ["DisentangledSelfAttention"] if on_tensorflow else []
+    assert [name.split("(")[-1].rstrip(")") for name in report.not_counted] == types
     assert report.dense == kdg.count_macs(backbone, tokens(backbone)).dense
 
 
