@@ -65,7 +65,7 @@ def milliseconds(models, x):
     medians = {}
     for size in BATCH_SIZES:
         batches = [x[i * size : (i + 1) * size] for i in range(min(64, len(x) // size))]
-        times = times_of(calls, batches, seconds=1.5)
+        times = times_of(calls, batches, seconds=0.75)
         medians[size] = {family: 1e3 * float(np.median(times[family])) for family in calls}
     return medians
 

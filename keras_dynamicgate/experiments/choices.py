@@ -9,13 +9,13 @@ from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
 
 
-def choices_of(model: keras.Model, x: np.ndarray, batch_size: int = 512) -> np.ndarray | None:
+def choices_of(model: keras.Model, x: np.ndarray, batch_size: int) -> np.ndarray | None:
     """Collect the choices of input-dependent gates and experts.
 
     Args:
         model: A Keras model.
         x: Array of inputs of shape `(samples, ...)`.
-        batch_size: Integer, the number of samples that run at once. Defaults to 512.
+        batch_size: Integer, the number of samples that run at once.
 
     Returns:
         Array of shape `(samples, gates)` of zeros and ones, the layers side by side; `None` if

@@ -15,6 +15,8 @@ from keras_dynamicgate.macs.count import count_macs
 
 NOISE = 0.1
 LONGEST_LIST = 1000
+# Divides the sizes of most test splits: JAX compiles anew for a last batch of another size.
+BATCH_SIZE = 500
 
 
 def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def measure(model: keras.Model, dataset: Dataset, reference_macs: int) -> dict[s
         Dict of numbers that `json.dump` takes. Relative MACs are relative to `reference_macs`.
     """
     x, y = dataset.test[:]
-    logits = model.predict(x, batch_size=512, verbose=0)
-    report = count_macs(model, x)
+    logits = model.predict(x, batch_size=BATCH_SIZE, verbose=0)
+    report = count_macs(model, x, BATCH_SIZE)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == y)),
         "macro_f1": macro_f1(y, logits.argmax(axis=1), dataset.num_classes),
@@ -76,12 +78,12 @@ def macro_f1(labels: np.ndarray, predictions: np.ndarray, classes: int) -> float
 def _signatures(
     model: keras.Model, x: np.ndarray, y: np.ndarray, logits: np.ndarray
 ) -> dict[str, float] | None:
-    chosen = choices_of(model, x)
+    chosen = choices_of(model, x, BATCH_SIZE)
     if chosen is None:
         return None
     random = np.random.default_rng(0)
     copies = [x + NOISE * x.std() * random.standard_normal(x.shape, "float32") for _ in range(2)]
-    again: list[Any] = [choices_of(model, copy) for copy in copies]
+    again: list[Any] = [choices_of(model, copy, BATCH_SIZE) for copy in copies]
     confidence = ops.convert_to_numpy(ops.softmax(logits)).max(axis=1)
     return {
         "difficulty_correlation": signatures.difficulty_correlation(
