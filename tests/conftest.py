@@ -10,6 +10,18 @@ import keras
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Skip tests marked `one_backend("torch")`, say, in the sessions of other backends.
+
+    These show that an example, a page or a command runs, which takes long and tells little of a
+    backend. What the package computes is tested on every backend.
+    """
+    for item in items:
+        for mark in item.iter_markers("one_backend"):
+            if mark.args[0] != keras.backend.backend():
+                item.add_marker(pytest.mark.skip(reason=f"runs on {mark.args[0]} alone"))
+
+
 @pytest.fixture(autouse=True)
 def reset_keras():
     """Start each test with the same seed, fresh layer names and float32."""

@@ -40,9 +40,13 @@ class Block:
     line: int
     needs: tuple[str, ...]
 
+    def backends(self):
+        """List the backends that the block names."""
+        return [name for name in self.needs if name in BACKENDS]
+
     def can_run(self):
         """Tell whether this session has what the block needs."""
-        backends = [name for name in self.needs if name in BACKENDS]
+        backends = self.backends()
         packages = [name for name in self.needs if name not in BACKENDS]
         return (not backends or keras.backend.backend() in backends) and all(
             importlib.util.find_spec(package) for package in packages

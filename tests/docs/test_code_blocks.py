@@ -1,4 +1,4 @@
-import os
+import itertools
 import re
 import shlex
 import subprocess
@@ -8,6 +8,7 @@ import warnings
 import keras
 import pytest
 from docs.pages import PAGES, ROOT, blocks, name_of
+from harness import environment_of_a_user
 
 from keras_dynamicgate import cli
 
@@ -43,10 +44,21 @@ WITH_PYTHON = [
     for page in PAGES
     if name_of(page) not in ELSEWHERE and any(each.language == "python" for each in blocks(page))
 ]
+# The README's blocks and those that name a backend run on each; the other pages take turns.
+EVERYWHERE = {"README.md"} | {name_of(p) for p in PAGES if any(b.backends() for b in blocks(p))}
+TURNS = itertools.cycle(["torch", "tensorflow", "jax"])
+RUNS = [
+    pytest.param(
+        page,
+        id=name_of(page),
+        marks=() if name_of(page) in EVERYWHERE else pytest.mark.one_backend(next(TURNS)),
+    )
+    for page in WITH_PYTHON
+]
 COMMANDS = [(page, words) for page in PAGES for words in commands(page)]
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+@pytest.mark.parametrize("page", RUNS)
 def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
@@ -71,7 +83,7 @@ def run_in_a_process_of_its_own(page, text):
         input=program,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment_of_a_user(),
     )
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr[-4000:]
     return finished.stdout

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 
-import keras
 import pytest
 from docs.pages import API
 
 import keras_dynamicgate
 from keras_dynamicgate.gating import arguments
+
+pytestmark = pytest.mark.one_backend("tensorflow")
 
 ROOT = pathlib.Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -66,8 +67,6 @@ def site(tmp_path_factory):
     """Build the site and serve it; give its folder and address."""
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the site is the same on every backend; it is built with tensorflow")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", folder]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

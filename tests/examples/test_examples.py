@@ -1,11 +1,10 @@
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
-import keras
 import pytest
+from harness import environment_of_a_user
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = {
@@ -18,15 +17,15 @@ FOLDERS = {
 
 
 def run_example(name, *options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py", *options],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment_of_a_user(),
     )
 
 
+@pytest.mark.one_backend("torch")
 def test_digits_example_writes_results_and_pictures(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
@@ -43,6 +42,7 @@ def test_digits_example_writes_results_and_pictures(tmp_path):
     assert "narrow" in finished.stdout
 
 
+@pytest.mark.one_backend("jax")
 def test_demo_prints_a_table_what_it_means_and_the_pictures_it_wrote(tmp_path):
     pytest.importorskip("mlxtend", reason="the extra `demo` is not installed")
     pytest.importorskip("matplotlib")
@@ -62,6 +62,7 @@ def test_examples_are_short():
         assert len(path.read_text().splitlines()) < 125, path
 
 
+@pytest.mark.one_backend("torch")
 @pytest.mark.parametrize("name", FOLDERS)
 def test_example_names_what_is_missing_before_it_trains(name, tmp_path):
     finished = run_example(name, "--quick", "--data-dir", tmp_path, "--out", tmp_path / "out")
@@ -70,6 +71,7 @@ def test_example_names_what_is_missing_before_it_trains(name, tmp_path):
     assert str(tmp_path) in finished.stderr
 
 
+@pytest.mark.one_backend("torch")
 def test_pbmc3k_example_lists_the_genes_that_are_enough(tmp_path, data_dir):
     pytest.importorskip("scanpy")
     options = ("--quick", "--models", "static", "--targets", "0.05", "--out", tmp_path)
@@ -79,10 +81,9 @@ def test_pbmc3k_example_lists_the_genes_that_are_enough(tmp_path, data_dir):
     assert "MS4A1" in finished.stdout
 
 
+@pytest.mark.one_backend("torch")
 def test_transformer_example_compares_three_models(data_dir):
     pytest.importorskip("librosa")
-    if keras.backend.backend() != "jax":
-        pytest.skip("takes long, so it runs in the test session of the jax backend")
     options = ("--quick", "--data-dir", data_dir / "speech_commands")
     finished = run_example("transformer_speech", *options)
     assert finished.returncode == 0, finished.stderr
@@ -91,6 +92,7 @@ def test_transformer_example_compares_three_models(data_dir):
     assert "MACs per sample" in finished.stdout
 
 
+@pytest.mark.one_backend("tensorflow")
 def test_gate_pretrained_example_writes_a_row_for_each_model(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.one_backend("torch")
 def test_comparison_writes_results_tables_and_pictures(task, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     models = ("narrow", "dynamic", "switch_moe")
@@ -44,6 +45,7 @@ def test_comparison_writes_results_tables_and_pictures(task, tmp_path, capsys):
     assert "narrow" in capsys.readouterr().out
 
 
+@pytest.mark.one_backend("tensorflow")
 def test_interrupted_comparison_goes_on_at_the_run_that_was_cut(task, tmp_path, monkeypatch):
     trained = []
     train = Trainer.train
@@ -68,6 +70,7 @@ def test_interrupted_comparison_goes_on_at_the_run_that_was_cut(task, tmp_path, 
     assert trained == ["narrow-0.5-1"]
 
 
+@pytest.mark.one_backend("torch")
 def test_distilled_models_learn_from_the_full_network_of_their_seed(task, tmp_path):
     runs = compare(task, models=("narrow_distilled",), targets=(0.5,), seeds=[3], out=tmp_path)
     assert {(run["model"], run["seed"]) for run in runs} == {
@@ -77,6 +80,7 @@ def test_distilled_models_learn_from_the_full_network_of_their_seed(task, tmp_pa
     assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["dropout-3.npz"]
 
 
+@pytest.mark.one_backend("torch")
 def test_distilled_models_have_the_dropout_that_the_task_gives_them(task, tmp_path):
     task = dataclasses.replace(task, dropout=0.4, distilled_dropout=0.1)
     runs = compare(task, models=("static_distilled",), targets=(0.5,), seeds=1, out=tmp_path)
@@ -162,6 +166,7 @@ def test_folder_of_runs_on_other_data_is_refused(task, tmp_path):
         compare(dataclasses.replace(task, load=other_labels), **arguments)
 
 
+@pytest.mark.one_backend("torch")
 def test_gates_are_drawn_for_the_first_seed(task, tmp_path):
     pytest.importorskip("matplotlib")
     compare(task, models=("static",), targets=(0.5,), seeds=[2, 1], out=tmp_path)
@@ -174,6 +179,7 @@ def test_comparison_without_gates_draws_no_usage(task, tmp_path):
     assert [path.name for path in tmp_path.glob("*.png")] == ["pareto.png"]
 
 
+@pytest.mark.one_backend("jax")
 def test_models_with_gates_and_teachers_train_without_validation_samples(task, tmp_path):
     task = dataclasses.replace(task, load=_without_validation(task.load))
     runs = compare(task, models=("dynamic_distilled",), targets=(0.5,), seeds=1, out=tmp_path)

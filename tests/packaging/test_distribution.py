@@ -12,6 +12,7 @@ import pytest
 
 import keras_dynamicgate as kdg
 
+pytestmark = pytest.mark.one_backend("torch")
 pytest.importorskip("build")
 pytest.importorskip("twine")
 
