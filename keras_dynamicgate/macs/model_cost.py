@@ -38,6 +38,22 @@ def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
 
 
 def _of_graph(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:
+    flows = input_flows(model, x, cost.samples)
+    follow(at_sizes(model, [flow.full_shape for flow in flows]), flows, cost)
+    return cost
+
+
+def input_flows(model: keras.Model, x: Inputs = None, samples: int = 1) -> list[Flow]:
+    """Give the `Flow` of each input of a model with a graph.
+
+    Args:
+        model: A built Sequential or Functional model.
+        x: As in `model_cost`.
+        samples: Integer, the number of samples. Defaults to 1.
+
+    Raises:
+        ValueError: If the model is not built or has an axis of unknown size.
+    """
     shapes = [tuple(tensor.shape)[1:] for tensor in graph.functional(model).inputs]
     if x is not None and any(None in shape for shape in shapes):
         arrays = [np.shape(array) for _, _, array in graph.pair_inputs(model, x, "x")]
@@ -45,9 +61,7 @@ def _of_graph(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:
             tuple(given if size is None else size for size, given in zip(*pair, strict=False))
             for pair in zip(shapes, (shape[1:] for shape in arrays), strict=True)
         ]
-    flows = [Flow(known_shape((None, *shape), model), rows=cost.samples) for shape in shapes]
-    follow(at_sizes(model, [flow.full_shape for flow in flows]), flows, cost)
-    return cost
+    return [Flow(known_shape((None, *shape), model), rows=samples) for shape in shapes]
 
 
 def _of_subclassed(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:
