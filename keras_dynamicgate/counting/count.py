@@ -67,7 +67,7 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     cost = model_cost(model, x)
     averages = _Averages(cost, delivery(model, cost, x))
     if x is None:
-        probabilities, masks = _averages_of_training(cost)
+        probabilities, masks = masks_as_in_training(cost)
         averages.add(probabilities, masks, samples=1)
         return averages.report(samples=None)
     for rows, record in record_batches(model, x, batch_size):
@@ -75,7 +75,7 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     return averages.report(samples=averages.samples)
 
 
-def _averages_of_training(cost: ModelCost) -> tuple[Masks, Masks]:
+def masks_as_in_training(cost: ModelCost) -> tuple[Masks, Masks]:
     """Give probabilities and masks as of one sample: exact for static gates, else the means."""
     probabilities, masks = {}, {}
     for gate in cost.gates.values():

@@ -9,6 +9,7 @@ import numpy as np
 from keras_dynamicgate import graph
 from keras_dynamicgate.compaction.compacted_cost import compacted_cost, plan_compaction
 from keras_dynamicgate.compaction.report import reasons_by_layer
+from keras_dynamicgate.compaction.rule import Rule
 from keras_dynamicgate.counting.execution import Execution
 from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.gate import Gate
@@ -36,6 +37,7 @@ class Delivery:
         reasons: Dict from the name of a layer to the reason why something closed remains in it and
             in the layers inside it.
         further_reason: The reason for layers that none is known of.
+        whole: The names of the layers that `compact` never makes smaller.
     """
 
     products: dict[str, list[Product]]
@@ -43,6 +45,7 @@ class Delivery:
     delivering: set[Gate]
     reasons: dict[str, str]
     further_reason: str
+    whole: set[str]
 
     def remaining(self, masks: Masks) -> dict[str, float]:
         """Give the multiply-accumulates of each layer that remain, its gate network included.
@@ -84,11 +87,12 @@ def delivery(model: keras.Model, counted: ModelCost, x: Inputs = None) -> Delive
         steps = plan_compaction(model, flows)
     execution = Execution(model, steps)
     if steps is None:
-        remaining, compacted = counted, set()
+        remaining, compacted, whole = counted, set(), set()
         reasons = dict.fromkeys(counted.products, SUBCLASSED) if static else {}
     else:
         remaining = compacted_cost(model, steps, flows, chained=execution.by_engine)
         compacted = static - set(remaining.gates.values())
+        whole = {step.path for step in steps.steps if type(step.rule) is Rule}
         reasons = reasons_by_layer(steps)
     for name, products in counted.products.items():
         if any(product.theoretical for product in products):
@@ -101,6 +105,7 @@ def delivery(model: keras.Model, counted: ModelCost, x: Inputs = None) -> Delive
         compacted.union(*heeded.values()),
         reasons,
         execution.why_masked or AROUND,
+        whole,
     )
 
 

@@ -1,5 +1,6 @@
 """Follow a graph and add up what each layer and operation in it costs."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ def follow_call(
     Returns:
         List of the `Flow` of each output.
     """
+    if name in cost.whole:
+        arguments = keras.tree.map_structure(_all_open, arguments)
     args, kwargs = arguments
     flows = flows_in(args, kwargs)
     if isinstance(operation, keras.Model) and graph.has_graph(operation):
@@ -96,9 +99,17 @@ def follow_call(
         found = _layer(operation, name, args, kwargs, symbolic, shapes[0], cost)
     else:
         found = _operation(operation, name, args, kwargs, shapes[0], cost)
+    if name in cost.whole:
+        for product in cost.products.get(name, ()):
+            product.inputs = product.outputs = None
+        found = [flow and dataclasses.replace(flow, producers=()) for flow in found]
     # What is said of fewer outputs than there are is said of the first ones.
     found = [*found, *[None] * len(shapes)][: len(shapes)]
     return [_shaped(flow, shape, flows) for flow, shape in zip(found, shapes, strict=True)]
+
+
+def _all_open(leaf: Any) -> Any:
+    return Flow(leaf.shape, rows=leaf.rows) if isinstance(leaf, Flow) else leaf
 
 
 def open_up(

@@ -1,5 +1,6 @@
 """`model_cost`: the products of a model, and which of their inputs and outputs its gates close."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from keras_dynamicgate.macs.follow import follow, known_shape, open_up
 from keras_dynamicgate.utils.types import Inputs, Shape
 
 
-def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
+def model_cost(model: keras.Model, x: Inputs = None, whole: Collection[str] = ()) -> ModelCost:
     """Follow a model's graph and state what every layer costs.
 
     A subclassed model has no graph; its `call` is then recorded as that of a layer is.
@@ -22,6 +23,8 @@ def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
         model: A built Keras model; models inside it are followed, too.
         x: Inputs as for `model.predict`, for the sizes that the model leaves open. Defaults to
             `None`.
+        whole: Names of the layers that read and compute everything, whatever is closed. Defaults
+            to none.
 
     Returns:
         A `ModelCost`.
@@ -31,9 +34,9 @@ def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
     """
     of_graph = not isinstance(model, keras.Model) or graph.has_graph(model)
     count = _of_graph if of_graph else _of_subclassed
-    cost = count(model, x, ModelCost())
+    cost = count(model, x, ModelCost(whole=whole))
     if cost.folds:
-        cost.keep_costs_of_a_sample(count(model, x, ModelCost(samples=2)))
+        cost.keep_costs_of_a_sample(count(model, x, ModelCost(samples=2, whole=whole)))
     return cost
 
 
