@@ -29,6 +29,10 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     gates, and for those that depend on the input `InferenceEngine` where it runs the model, else
     `execution="skip"`. Where that saves less than the gates promise, the report says why.
 
+    A position that a mask marks as padding counts as the mean over the other positions of its
+    sample, in usage, open ratio and MACs, as `MacBudget` counts it: what gates do there says
+    nothing about the data.
+
     A layer without a rule of its own, such as a transformer block of `keras_hub`, costs what the
     layers and operations of `keras.ops` in its `call` cost. Where these cannot be followed or have
     no rule, the layer is listed by name as not counted. A layer of your own can also state its
