@@ -53,12 +53,12 @@ def chain(*between, gates=STATIC):
 
 def test_deliverable_is_what_the_compacted_model_costs_on_random_graphs():
     compared = 0
-    for seed in range(30):
+    for seed in range(10):
         model = random_model(seed)
         report, small = kdg.count_macs(model), kdg.count_macs(kdg.compact(model))
         assert report.deliverable == pytest.approx(small.dense + small.gates), seed
         compared += report.deliverable < report.dense
-    assert compared > 5
+    assert compared > 3
 
 
 def test_static_gates_of_a_chain_are_delivered_by_compact():
