@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
     from keras_dynamicgate.conversion.gate_model import gate_model
+    from keras_dynamicgate.counting.count import count_macs
     from keras_dynamicgate.engine.engine import InferenceEngine
-    from keras_dynamicgate.macs.count import count_macs
     from keras_dynamicgate.macs.report import MacReport
     from keras_dynamicgate.pictures.gates import plot_gates
 
@@ -81,7 +81,7 @@ _MEMBERS = {
     "benchmark": "benchmarking.benchmark",
     "compact": "compaction.compact",
     "compact_with_report": "compaction.compact",
-    "count_macs": "macs.count",
+    "count_macs": "counting.count",
     "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
 }

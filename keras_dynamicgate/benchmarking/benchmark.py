@@ -12,9 +12,9 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.benchmarking.backend_function import runner
 from keras_dynamicgate.benchmarking.dense_reference import dense_reference
 from keras_dynamicgate.benchmarking.report import BenchmarkReport, Timing
+from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.engine.arrays import as_float32
 from keras_dynamicgate.engine.engine import InferenceEngine
-from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils import checks
 
 Run = Callable[[np.ndarray], Any]

@@ -12,11 +12,11 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates, require_gates
+from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.gating.record import count_samples
 from keras_dynamicgate.graph.data_sizes import has_open_axes
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.pictures import figure
 from keras_dynamicgate.pictures.summary import plot_summary

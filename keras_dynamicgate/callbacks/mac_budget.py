@@ -1,12 +1,13 @@
 """`MacBudget`: one number, the share of the multiply-accumulates that the model may use."""
 
 import warnings
-from typing import Any
+from typing import Any, get_args
 
 import keras
 
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_gates
+from keras_dynamicgate.callbacks.steered_cost import Count
 from keras_dynamicgate.callbacks.steered_training import SteeredTraining, forget_budgets
 from keras_dynamicgate.graph.data_sizes import TrainingInputs, has_open_axes, values_in_place
 from keras_dynamicgate.utils import checks
@@ -28,6 +29,10 @@ class MacBudget(keras.callbacks.Callback):
         warmup: Float from 0, the share of the training without any pressure. Defaults to 0.1.
         ramp: Float from 0, the share of the training in which the allowance falls from what the
             model costs at the start to `target`; `warmup + ramp` is at most 1. Defaults to 0.4.
+        count: Which MACs the budget is for: `"executed"`, what an execution runs that skips all
+            that is closed, or `"deliverable"`, what remains with `compact` and the engine or
+            `execution="skip"`; gates that save nothing there are not steered. Defaults to
+            `"executed"`.
 
     Raises:
         ValueError: If an argument is out of range, if the model has no gated layers, if it cannot
@@ -49,7 +54,9 @@ class MacBudget(keras.callbacks.Callback):
         0.5
     """
 
-    def __init__(self, target: float, warmup: float = 0.1, ramp: float = 0.4) -> None:
+    def __init__(
+        self, target: float, warmup: float = 0.1, ramp: float = 0.4, count: Count = "executed"
+    ) -> None:
         super().__init__()
         checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
         checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
@@ -59,9 +66,11 @@ class MacBudget(keras.callbacks.Callback):
             f"from 0 to 1 - warmup = {1 - warmup:g}",
             lambda r: 0 <= r <= 1 - warmup + 1e-9,
         )
+        checks.one_of("count", count, get_args(Count))
         self.target = target
         self.warmup = warmup
         self.ramp = ramp
+        self.count = count
 
         self._training: SteeredTraining | None = None
         self._inputs: TrainingInputs | None = None
@@ -84,7 +93,7 @@ class MacBudget(keras.callbacks.Callback):
             self._inputs.stop()
         self._training = self._inputs = self._epoch = None
         if not has_open_axes(self.model):
-            self._training = SteeredTraining(self.model, None, self.target)
+            self._training = SteeredTraining(self.model, None, self.target, self.count)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         begins = self._epoch is None
@@ -112,8 +121,9 @@ class MacBudget(keras.callbacks.Callback):
         measured = self._end()
         if measured is not None and abs(measured - self.target) > MISSED_BY:
             warnings.warn(
-                f"The training ended at {measured:.3f} relative MACs, with a budget of "
-                f"{self.target}. Train for more steps, or with a learning rate that falls.",
+                f"The training ended at {measured:.3f} relative MACs, counted as {self.count}, "
+                f"with a budget of {self.target}. Train for more steps, or with a learning rate "
+                "that falls.",
                 stacklevel=2,
             )
 
@@ -124,7 +134,7 @@ class MacBudget(keras.callbacks.Callback):
         self._inputs.stop()
         sample, self._inputs = self._inputs.sample, None
         values_in_place(self.model)
-        self._training = SteeredTraining(self.model, sample, self.target)
+        self._training = SteeredTraining(self.model, sample, self.target, self.count)
         self._begin(self._training, steps or 0)
 
     def _begin(self, training: SteeredTraining, steps: int = 0) -> None:

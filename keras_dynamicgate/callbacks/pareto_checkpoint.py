@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import keras
 
+from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.graph.state import save_at_once
-from keras_dynamicgate.macs.count import count_macs
 from keras_dynamicgate.utils.files import written_at_once
 from keras_dynamicgate.utils.types import Inputs, Logs
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_dynamicgate.callbacks.requirements import require_counted_gates
+from keras_dynamicgate.callbacks.steered_cost import Count, SteeredCost
 from keras_dynamicgate.gating.budget import (
     LARGEST_ERROR,
     TREND_RATE,
@@ -26,17 +26,18 @@ class SteeredTraining:
         model: A compiled model.
         x: Inputs of the sizes that the model leaves open, or `None` if it leaves none.
         target: Float, the relative MACs to end with.
+        count: `"executed"` or `"deliverable"`, which MACs these are.
 
     Raises:
         ValueError: If a gated layer is not counted, no gate can be steered or the target is out of
             reach.
     """
 
-    def __init__(self, model: keras.Model, x: Inputs, target: float) -> None:
+    def __init__(self, model: keras.Model, x: Inputs, target: float, count: Count) -> None:
         self.model = model
         self.target = target
-        self._cost = require_counted_gates(model, "MacBudget", x)
-        self._gates: list[Gate] = list(self._cost.gates.values())
+        self._cost = SteeredCost(model, x, count)
+        self._gates = self._cost.gates
         self._check_reachable()
 
     def begin(
@@ -63,12 +64,12 @@ class SteeredTraining:
         now = self._all_open() if resumed else self._open_ratios()
         # Without a length, progress was saved as of the beginning of the epoch before.
         # The controller moves on whenever its first gate is called.
-        steps_left *= self._cost.calls[self._gates[0]]
+        steps_left *= self._cost.calls(self._gates[0])
         self._known = (epoch if steps_left or not resumed else epoch - 1, progress)
         self._epochs = epochs
         self._controller = BudgetController(
             self._gates,
-            self._cost.relative_on_average,
+            self._cost.relative,
             target=self.target,
             start=max(self.target, self._relative_macs(now)),
             warmup=warmup,
@@ -99,6 +100,9 @@ class SteeredTraining:
 
     def relative_macs(self) -> float:
         """Give the relative MACs of the last steps, of which a single one may be far off."""
+        return self._steered_macs() + self._cost.overlooked()
+
+    def _steered_macs(self) -> float:
         progress, _, _, trend = self._state()
         controller = self._controller
         counted = (progress - controller.warmup) / (controller.progress_per_step or 1e-3)
@@ -114,7 +118,7 @@ class SteeredTraining:
         return [float(each) for each in ops.convert_to_numpy(self._gates[0].budget_state)]
 
     def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
-        return float(ops.convert_to_numpy(self._cost.relative_on_average(averages)))
+        return float(ops.convert_to_numpy(self._cost.relative(averages)))
 
     def _all_open(self) -> dict[Gate, Tensor]:
         return {gate: ops.ones(gate.gates, "float32") for gate in self._gates}
@@ -126,7 +130,8 @@ class SteeredTraining:
         if not any(is_steerable(gate) for gate in self._gates):
             raise ValueError(
                 "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
-                "and frozen ones do not learn. "
+                'frozen ones do not learn, and with `count="deliverable"` it steers those alone '
+                "that save something (`print(count_macs(model))` says which do not). "
                 f"Received: model {self.model.name!r} without any other gates"
             )
         least = {gate: opened * _least_open(gate) for gate, opened in self._all_open().items()}

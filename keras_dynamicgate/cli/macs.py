@@ -5,7 +5,7 @@ import argparse
 from keras_dynamicgate.cli.arguments import add_command, add_data, print_report
 from keras_dynamicgate.cli.files import load_array, load_model, load_model_for_one_array
 from keras_dynamicgate.cli.wrong_input import wrong_input
-from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.counting.count import count_macs
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -45,7 +45,7 @@ def calibrate(model: keras.Model, x: Any, batch_size: int) -> Calibration:
     _check_arrays(model, x)
     calibration = Calibration(samples=0)
     for rows, record in record_batches(model, x, batch_size, argument="x_calibration"):
-        calibration.add(record.masks())
+        calibration.add(record.masks(padding=True))
         calibration.samples = rows.stop
     return calibration
 

@@ -75,7 +75,8 @@ def _choose(step: Step, uses: int) -> Rule:
     if step.kwargs or not all(isinstance(leaf, Slot) for leaf in keras.tree.flatten(step.args)):
         if is_element_wise(operation) and _has_one_tensor(step):
             return CALCULATED
-        return Rule("it is called with further arguments")
+        known = type(operation) in RULES or type(operation).__name__ in OPERATION_RULES
+        return Rule("it is called with further arguments" if known else _no_rule(operation))
     if getattr(operation, "quantization_mode", None) is not None:
         return Rule("it is quantized")
     rule = RULES.get(type(operation))
@@ -84,9 +85,13 @@ def _choose(step: Step, uses: int) -> Rule:
     if not isinstance(operation, keras.layers.Layer) and rule is None:
         rule = OPERATION_RULES.get(type(operation).__name__)
     if rule is None:
-        return Rule(f"no rule says what a {type(operation).__name__} does to closed units")
+        return Rule(_no_rule(operation))
     reason = rule.refusal(step)
     return rule if reason is None else Rule(reason)
+
+
+def _no_rule(operation: keras.Operation) -> str:
+    return f"no rule says what a {type(operation).__name__} does to closed units"
 
 
 def _has_one_tensor(step: Step) -> bool:

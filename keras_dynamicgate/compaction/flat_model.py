@@ -14,10 +14,12 @@ import numpy as np
 from keras_dynamicgate import graph
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.compaction.calibration import Calibration, GateState, gate_state
+from keras_dynamicgate.graph.unfold import at_sizes
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+from keras_dynamicgate.utils.types import Shape
 
 
 @dataclasses.dataclass(eq=False)
@@ -87,6 +89,8 @@ class Step:
     Attributes:
         operation: A Keras layer or operation of the original model, or a `StaticMask`.
         name: The name that the operation gets in the new model.
+        path: The name of the layer of the original model that the step is of; inside an inner
+            model as `model/layer`.
         args: The arguments of the call, with slots in the places of tensors.
         kwargs: The keyword arguments, likewise.
         outputs: List of slots.
@@ -97,6 +101,7 @@ class Step:
 
     operation: Any
     name: str
+    path: str
     args: tuple
     kwargs: dict
     outputs: list[Slot]
@@ -110,6 +115,16 @@ class Step:
         leaves = keras.tree.flatten((self.args, self.kwargs))
         return [leaf for leaf in leaves if isinstance(leaf, Slot)]
 
+    def called_on(self, values: Sequence[Any]) -> tuple[tuple, dict]:
+        """Give the arguments and keyword arguments with values in the places of the slots."""
+        following = iter(values)
+        leaves = [
+            next(following) if isinstance(leaf, Slot) else leaf
+            for leaf in keras.tree.flatten((self.args, self.kwargs))
+        ]
+        packed: tuple[tuple, dict] = keras.tree.pack_sequence_as((self.args, self.kwargs), leaves)
+        return packed
+
     @property
     def alive(self) -> bool:
         """Whether anything that the step computes is needed."""
@@ -122,6 +137,8 @@ class FlatModel:
     Args:
         model: A built Sequential or Functional model.
         calibration: A `Calibration` or `None`.
+        shapes: List of the shape of each input, with the batch axis, for the sizes that the model
+            leaves open. Defaults to `None`: they stay open.
 
     Attributes:
         inputs: List of slots.
@@ -130,20 +147,32 @@ class FlatModel:
         steps: List of `Step`.
     """
 
-    def __init__(self, model: keras.Model, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        calibration: Calibration | None = None,
+        shapes: Sequence[Shape] | None = None,
+    ) -> None:
         self.calibration = calibration
         self.steps: list[Step] = []
+        self._sized = shapes is not None
+        self._path = ""
         self._ordinary: dict[int, keras.layers.Dense] = {}
         tensors = graph.functional(model).inputs
         self.inputs = [_slot_like(tensor) for tensor in tensors]
+        for slot, shape in zip(self.inputs, shapes or (), strict=False):
+            slot.shape = shape
         self.input_names = [graph.input_layer(tensor).name for tensor in tensors]
-        self.outputs = self._open(model, self.inputs, prefix="")
+        self.outputs = self._open(model, self.inputs, path="")
 
-    def _open(self, model: keras.Model, slots: Sequence[Slot], prefix: str) -> list[Slot]:
+    def _open(self, model: keras.Model, slots: Sequence[Slot], path: str) -> list[Slot]:
         """Add the steps of a model and give the slots of its outputs."""
+        # PyTorch takes no points in the names of weights, which hold that of their layer.
+        prefix = path.replace(".", "_").replace("/", "_")
 
         def visit(operation: Any, node: Any, args: Any, kwargs: Any) -> list[Slot]:
             name = prefix + operation.name
+            self._path = path + operation.name
             outputs = [_slot_like(tensor) for tensor in node.outputs]
             # Keras records `training=False` and `mask=None`, which mean nothing here.
             kwargs = {
@@ -152,15 +181,14 @@ class FlatModel:
                 if value is not None and value is not False
             }
             if _can_be_opened(operation, args, kwargs):
-                # PyTorch takes no points in the names of weights, which hold that of their layer.
-                inside = name.replace(".", "_") + "_"
-                return self._open(operation, keras.tree.flatten(args), inside)
+                return self._open(operation, keras.tree.flatten(args), f"{self._path}/")
             if type(operation) in TAKE_APART and len(args) == 1 and not kwargs:
                 return [TAKE_APART[type(operation)](self, operation, name, args[0], outputs[0])]
             self.add(operation, name, args, kwargs, outputs)
             return outputs
 
-        return graph.walk(model, slots, visit)
+        sized = at_sizes(model, [slot.shape for slot in slots]) if self._sized else model
+        return graph.walk(sized, slots, visit)
 
     def source(self, slot: Slot) -> str:
         """Give the name of the layer that made the constant features of a slot what they are."""
@@ -189,7 +217,7 @@ class FlatModel:
         if isinstance(operation, MaskedDense):
             # Weights that are not kept are plain zeros from now on.
             operation = self._ordinary.setdefault(id(operation), operation.to_dense())
-        self.steps.append(Step(operation, name, args, kwargs, outputs, gates))
+        self.steps.append(Step(operation, name, self._path, args, kwargs, outputs, gates))
         return outputs[0]
 
     def mask(self, layer: Any, name: str, slot: Slot, is_open: np.ndarray) -> Slot:

@@ -106,13 +106,8 @@ class _Tensors(dict):
 
     def arguments(self, step: Step) -> tuple[Any, Any]:
         """Give the arguments of a step's call, with the wanted part of each input."""
-        wants = iter(step.wants)
-
-        def fill(leaf: Any) -> Any:
-            return self.part(leaf, next(wants)) if isinstance(leaf, Slot) else leaf
-
-        leaves = [fill(leaf) for leaf in keras.tree.flatten((step.args, step.kwargs))]
-        return keras.tree.pack_sequence_as((step.args, step.kwargs), leaves)
+        pairs = zip(step.inputs, step.wants, strict=True)
+        return step.called_on([self.part(slot, want) for slot, want in pairs])
 
     def part(self, slot: Slot, want: np.ndarray) -> Any:
         """Give the wanted features of a slot, `None` if there are none."""

@@ -9,6 +9,7 @@ import keras
 from keras_dynamicgate import graph
 from keras_dynamicgate.compaction.flat_model import FlatModel
 from keras_dynamicgate.compaction.kept_gates import kept_by_gates
+from keras_dynamicgate.compaction.rule import Rule, Whole
 from keras_dynamicgate.utils.tables import as_text, make_table
 
 
@@ -114,6 +115,30 @@ def make_report(
         parameters_after=small.count_params(),
         calibration_samples=None if calibration is None else calibration.samples,
     )
+
+
+def reasons_by_layer(steps: FlatModel) -> dict[str, str]:
+    """Give for layers that compute or read closed units the reason why they do.
+
+    Args:
+        steps: An analysed `FlatModel`.
+
+    Returns:
+        Dict from the path of a layer to a reason. What is said of a layer is also said of those
+        inside it.
+    """
+    reasons = {
+        step.path: step.rule.reason for step in steps.steps if type(step.rule) in (Rule, Whole)
+    }
+    paths = {step.name: step.path for step in steps.steps}
+    for entry in _kept(steps):
+        because_of = paths.get(entry.because_of)
+        if because_of is not None:
+            reasons.setdefault(because_of, entry.reason)
+        if entry.layer in paths:
+            other = f"of {because_of}: " if because_of is not None else ""
+            reasons.setdefault(paths[entry.layer], f"{other}{entry.reason}")
+    return {path: reason for path, reason in reasons.items() if reason}
 
 
 def _changed(steps: FlatModel) -> list[CompactedLayer]:

@@ -58,7 +58,13 @@ def make_plan(model: keras.Model) -> steps.Plan:
             f"Model {model.name!r} must have one input and one output. {REMEDY}. Received: "
             f"{len(network.inputs)} inputs, {len(network.outputs)} outputs"
         )
-    planner = Planner(tuple(network.inputs[0].shape)[1:])
+    shape = tuple(network.inputs[0].shape)[1:]
+    if not shape or shape[-1] is None:
+        raise ValueError(
+            f"Model {model.name!r} must have features, the last axis of its input, of a known "
+            f"number. {REMEDY}. Received: input_shape={shape}"
+        )
+    planner = Planner(shape)
     return planner.finish(planner.follow(model, None))
 
 

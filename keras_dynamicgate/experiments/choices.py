@@ -30,7 +30,7 @@ def _masks(model: keras.Model, x: np.ndarray, batch_size: int) -> list[np.ndarra
         return []
     masks: dict = {}
     for _, record in record_batches(model, x, batch_size):
-        for gate, mask in record.masks().items():
+        for gate, mask in record.masks(padding=True).items():
             if gate.input_dependent:
                 masks.setdefault(gate, []).append(mask.reshape(len(mask), -1))
     return [np.concatenate(batches) for batches in masks.values()]

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments import signatures
 from keras_dynamicgate.experiments.choices import choices_of
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
-from keras_dynamicgate.macs.count import count_macs
 
 NOISE = 0.1
 LONGEST_LIST = 1000

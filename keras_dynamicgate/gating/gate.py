@@ -114,7 +114,7 @@ class Gate(keras.layers.Layer):
         probability = masks.gate_probability(logits, self.temperature)
         decided = self._hard_mask(logits, probability)
         if not training:
-            record.note(self, probability, decided)
+            record.note(self, probability, decided, self._weights(probability, mask))
             return decided
         self._refuse_compiled_loop()
         weights = self._weights(probability, mask)

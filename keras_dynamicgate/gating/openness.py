@@ -208,6 +208,27 @@ class PooledOpen(Open):
 
 
 @dataclasses.dataclass(frozen=True)
+class KeptOpen(Open):
+    """Features of which some are there and the others have been removed, whatever gates do."""
+
+    kept: tuple[bool, ...]
+
+    @property
+    def per_position(self) -> bool:
+        return False
+
+    @property
+    def fixed(self) -> Open | None:
+        return self
+
+    def features(self, masks: Masks, xp: Any = np) -> Any:
+        return xp.array([self.kept], "float32")
+
+    def share(self, averages: Averages) -> Any:
+        return sum(self.kept) / len(self.kept)
+
+
+@dataclasses.dataclass(frozen=True)
 class ShareOpen(Open):
     """A share of the features that is always the same: `top_k` of so many experts."""
 

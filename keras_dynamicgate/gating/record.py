@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -64,7 +64,7 @@ def record_batches(
         batch = keras.tree.map_structure(lambda array, rows=chosen: array[rows], x)
         with record_gates() as record:
             record.outputs = model(batch, training=False)
-        check_decided(record.probabilities(), record.outputs, batch, start, argument)
+        check_decided(record.probabilities(padding=True), record.outputs, batch, start, argument)
         yield chosen, record
 
 
@@ -98,17 +98,27 @@ def count_samples(x: Any, argument: str) -> int:
     return counts[0]
 
 
-def note(gate: Gate, probability: Any, mask: Any) -> None:
-    """Add a decision of a gate to the record that is open, if there is one."""
+def note(gate: Gate, probability: Any, mask: Any, weights: Any = None) -> None:
+    """Add a decision of a gate to the record that is open, if there is one.
+
+    Args:
+        gate: The `Gate`.
+        probability: Its probabilities, of shape `(samples or 1, ..., gates)`.
+        mask: Its masks, likewise.
+        weights: 1 for the positions that count and 0 for padding, of a shape that broadcasts to
+            `(samples, ..., 1)`. Defaults to `None`: all count.
+    """
     record = _record.get()
     if record is not None:
-        record.add(gate, probability, mask)
+        record.add(gate, probability, mask, weights)
 
 
 class GateRecord:
     """Gate probabilities and masks of one batch, as NumPy arrays, by gate.
 
-    A gate that is called several times, in a shared layer, gives the mean over its calls.
+    A gate that is called several times, in a shared layer, gives the mean over its calls. Padding
+    stands as the mean over the other positions of its sample, and a sample of padding alone as the
+    mean over the other samples.
 
     Attributes:
         outputs: What the model gave for the batch, where `record_batches` ran it.
@@ -116,24 +126,67 @@ class GateRecord:
 
     def __init__(self) -> None:
         self.outputs: Any = None
-        self._probabilities: dict[Gate, list[np.ndarray]] = {}
-        self._masks: dict[Gate, list[np.ndarray]] = {}
+        self._calls: dict[Gate, list[_Call]] = {}
 
-    def add(self, gate: Gate, probability: Any, mask: Any) -> None:
-        """Add one call of a gate."""
-        self._probabilities.setdefault(gate, []).append(ops.convert_to_numpy(probability))
-        self._masks.setdefault(gate, []).append(ops.convert_to_numpy(mask))
+    def add(self, gate: Gate, probability: Any, mask: Any, weights: Any = None) -> None:
+        """Add one call of a gate, as `note` does."""
+        call = _Call(
+            ops.convert_to_numpy(probability),
+            ops.convert_to_numpy(mask),
+            None if weights is None else ops.convert_to_numpy(weights),
+        )
+        self._calls.setdefault(gate, []).append(call)
 
-    def probabilities(self) -> dict[Gate, np.ndarray]:
-        """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`."""
-        return {gate: _over_calls(calls) for gate, calls in self._probabilities.items()}
+    def probabilities(self, padding: bool = False) -> dict[Gate, np.ndarray]:
+        """Give each gate's probabilities, of shape `(samples or 1, ..., gates)`.
 
-    def masks(self) -> dict[Gate, np.ndarray]:
-        """Give each gate's masks, of shape `(samples or 1, ..., gates)`."""
-        return {gate: _over_calls(calls) for gate, calls in self._masks.items()}
+        Args:
+            padding: Whether padding stands as it was decided. Defaults to `False`.
+        """
+        return self._over_calls("probability", padding)
+
+    def masks(self, padding: bool = False) -> dict[Gate, np.ndarray]:
+        """Give each gate's masks, of shape `(samples or 1, ..., gates)`.
+
+        Args:
+            padding: Whether padding stands as it was decided. Defaults to `False`.
+        """
+        return self._over_calls("mask", padding)
+
+    def _over_calls(self, name: str, padding: bool) -> dict[Gate, np.ndarray]:
+        return {
+            gate: _mean(
+                [
+                    _without_padding(getattr(call, name), None if padding else call.weights)
+                    for call in calls
+                ]
+            )
+            for gate, calls in self._calls.items()
+        }
 
 
-def _over_calls(calls: list[np.ndarray]) -> np.ndarray:
+class _Call(NamedTuple):
+    probability: np.ndarray
+    mask: np.ndarray
+    weights: np.ndarray | None
+
+
+def _without_padding(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Put means in the places of padding."""
+    if weights is None or weights.all():
+        return values
+    counts = np.broadcast_to(weights > 0, (*values.shape[:-1], 1))
+    if not counts.any():
+        return values
+    positions = tuple(range(1, values.ndim - 1))
+    numbers = counts.sum(axis=positions, keepdims=True)
+    sums = np.where(counts, values, 0.0).sum(axis=positions, keepdims=True)
+    means = sums / np.maximum(numbers, 1)
+    others = means.sum(axis=0, keepdims=True) / (numbers > 0).sum(axis=0, keepdims=True)
+    return np.where(counts, values, np.where(numbers > 0, means, others)).astype(values.dtype)
+
+
+def _mean(calls: list[np.ndarray]) -> np.ndarray:
     """Average over calls; over their positions first where they differ in these."""
     if len({call.shape for call in calls}) > 1:
         calls = [call.reshape(len(call), -1, call.shape[-1]).mean(axis=1) for call in calls]

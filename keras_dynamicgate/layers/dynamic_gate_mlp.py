@@ -11,7 +11,7 @@ from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 from keras_dynamicgate.layers import lora
 from keras_dynamicgate.layers.gated_layer import GatedLayer, mask_blocks
-from keras_dynamicgate.layers.skipping.feed_forward import EXECUTIONS, feed_forward
+from keras_dynamicgate.layers.skipping.feed_forward import EXECUTIONS, feed_forward, pays
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
@@ -213,6 +213,13 @@ class DynamicGateMLP(GatedLayer):
         """The Keras layers inside, which quantization works on."""
         layers = [self.hidden_dense, self.linear_dense, self.output_dense]
         return [layer for layer in layers if layer is not None]
+
+    @property
+    def skips(self) -> bool:
+        """Whether inference leaves closed blocks out on a CPU, once the layer is built."""
+        if self.execution != "skip" or self.gate is None:
+            return False
+        return pays(self, self.input_spec.axes[-1])
 
     def enable_lora(self, rank: int, **kwargs: Any) -> None:
         """Add a LoRA to each kernel, as `keras.layers.Dense.enable_lora` does."""

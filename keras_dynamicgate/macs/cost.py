@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -26,6 +26,7 @@ class ModelCost:
         uncounted_macs: What these may cost, by the sizes of their kernels.
         samples: The number of samples in the batch that is counted.
         folds: Whether other axes are folded into that of the samples.
+        whole: Names of the layers that read and compute everything, whatever is closed.
     """
 
     products: dict[str, list[Product]] = dataclasses.field(default_factory=dict)
@@ -35,6 +36,7 @@ class ModelCost:
     uncounted_macs: int = 0
     samples: int = 1
     folds: bool = False
+    whole: Collection[str] = ()
 
     def add(self, name: str, products: Sequence[Product]) -> None:
         """Add products under the name of a layer; a gated layer is listed even without any."""

@@ -1,5 +1,6 @@
 """Follow a graph and add up what each layer and operation in it costs."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Sequence
@@ -49,26 +50,66 @@ def follow(
                 flow.producers = ()
         is_layer = isinstance(operation, keras.layers.Layer)
         name = prefix + operation.name if is_layer or owner is None else owner
-        if isinstance(operation, keras.Model) and graph.has_graph(operation):
-            sizes = at_sizes(operation, [flow.full_shape for flow in flows])
-            return follow(sizes, flows, cost, name + "/")
         values = dict(zip(map(id, node.input_tensors), _symbolic(node, flows), strict=True))
-        given, named = node.arguments.fill_in(values)
-        shapes = _output_shapes(model, operation, node, flows, (given, named))
-        if shapes is None:
-            cost.leave_out(name, operation, 0, ())
-            return [Flow(known_shape(tensor.shape, model)) for tensor in node.outputs]
-        if any(shape[:1] != (cost.samples,) for shape in shapes):
-            cost.folds = True
-        if is_layer:
-            outputs = _layer(operation, name, args, kwargs, (given, named), shapes[0], cost)
-        else:
-            outputs = _operation(operation, name, args, kwargs, shapes[0], cost)
-        # What is said of fewer outputs than there are is said of the first ones.
-        outputs = [*outputs, *[None] * len(shapes)][: len(shapes)]
-        return [_shaped(flow, shape, flows) for flow, shape in zip(outputs, shapes, strict=True)]
+        symbolic = node.arguments.fill_in(values)
+        outputs = [tuple(tensor.shape) for tensor in node.outputs]
+        return follow_call(operation, name, (args, kwargs), symbolic, outputs, model, cost)
 
     return graph.walk(model, inputs, visit)
+
+
+def follow_call(
+    operation: keras.Operation,
+    name: str,
+    arguments: tuple[Arguments, Keywords],
+    symbolic: tuple[Arguments, Keywords],
+    outputs: Sequence[PartialShape],
+    model: graph.Graph,
+    cost: ModelCost,
+) -> Sequence[Flow | None]:
+    """Add what one call of a layer or operation costs to a `ModelCost`.
+
+    Args:
+        operation: The layer or operation.
+        name: The name that it counts under.
+        arguments: The arguments and keyword arguments of the call, with flows in the places of
+            tensors.
+        symbolic: The same with symbolic tensors of known sizes.
+        outputs: The shape of each output in the graph, with the batch axis.
+        model: The graph that the call is in.
+        cost: The `ModelCost`.
+
+    Returns:
+        List of the `Flow` of each output.
+    """
+    if name in cost.whole:
+        arguments = keras.tree.map_structure(_all_open, arguments)
+    args, kwargs = arguments
+    flows = flows_in(args, kwargs)
+    if isinstance(operation, keras.Model) and graph.has_graph(operation):
+        sizes = at_sizes(operation, [flow.full_shape for flow in flows])
+        return follow(sizes, flows, cost, name + "/")
+    shapes = _output_shapes(model, operation, outputs, flows, symbolic)
+    if shapes is None:
+        cost.leave_out(name, operation, 0, ())
+        return [Flow(known_shape(shape, model)) for shape in outputs]
+    if any(shape[:1] != (cost.samples,) for shape in shapes):
+        cost.folds = True
+    if isinstance(operation, keras.layers.Layer):
+        found = _layer(operation, name, args, kwargs, symbolic, shapes[0], cost)
+    else:
+        found = _operation(operation, name, args, kwargs, shapes[0], cost)
+    if name in cost.whole:
+        for product in cost.products.get(name, ()):
+            product.inputs = product.outputs = None
+        found = [flow and dataclasses.replace(flow, producers=()) for flow in found]
+    # What is said of fewer outputs than there are is said of the first ones.
+    found = [*found, *[None] * len(shapes)][: len(shapes)]
+    return [_shaped(flow, shape, flows) for flow, shape in zip(found, shapes, strict=True)]
+
+
+def _all_open(leaf: Any) -> Any:
+    return Flow(leaf.shape, rows=leaf.rows) if isinstance(leaf, Flow) else leaf
 
 
 def open_up(
@@ -230,14 +271,13 @@ def _symbolic(node: graph.Node, flows: Sequence[Flow]) -> list[keras.KerasTensor
 def _output_shapes(
     model: graph.Graph,
     operation: keras.Operation,
-    node: graph.Node,
+    shapes: Sequence[PartialShape],
     flows: Sequence[Flow],
     symbolic: tuple[Arguments, Keywords],
 ) -> list[Shape] | None:
     """Give the shapes of the outputs of a call, with the batch axis, `None` if it fails."""
-    shapes = [tuple(tensor.shape) for tensor in node.outputs]
     if isinstance(model, graph.Trace):
-        return shapes
+        return list(shapes)
     if isinstance(operation, keras.layers.Layer):
         return [(flows[0].rows, *known_shape(shape, model)) for shape in shapes]
     # A model does not know the size of its batch axis, into which others may be folded.

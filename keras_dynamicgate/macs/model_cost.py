@@ -1,5 +1,6 @@
 """`model_cost`: the products of a model, and which of their inputs and outputs its gates close."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from keras_dynamicgate.macs.follow import follow, known_shape, open_up
 from keras_dynamicgate.utils.types import Inputs, Shape
 
 
-def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
+def model_cost(model: keras.Model, x: Inputs = None, whole: Collection[str] = ()) -> ModelCost:
     """Follow a model's graph and state what every layer costs.
 
     A subclassed model has no graph; its `call` is then recorded as that of a layer is.
@@ -22,6 +23,8 @@ def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
         model: A built Keras model; models inside it are followed, too.
         x: Inputs as for `model.predict`, for the sizes that the model leaves open. Defaults to
             `None`.
+        whole: Names of the layers that read and compute everything, whatever is closed. Defaults
+            to none.
 
     Returns:
         A `ModelCost`.
@@ -31,13 +34,29 @@ def model_cost(model: keras.Model, x: Inputs = None) -> ModelCost:
     """
     of_graph = not isinstance(model, keras.Model) or graph.has_graph(model)
     count = _of_graph if of_graph else _of_subclassed
-    cost = count(model, x, ModelCost())
+    cost = count(model, x, ModelCost(whole=whole))
     if cost.folds:
-        cost.keep_costs_of_a_sample(count(model, x, ModelCost(samples=2)))
+        cost.keep_costs_of_a_sample(count(model, x, ModelCost(samples=2, whole=whole)))
     return cost
 
 
 def _of_graph(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:
+    flows = input_flows(model, x, cost.samples)
+    follow(at_sizes(model, [flow.full_shape for flow in flows]), flows, cost)
+    return cost
+
+
+def input_flows(model: keras.Model, x: Inputs = None, samples: int = 1) -> list[Flow]:
+    """Give the `Flow` of each input of a model with a graph.
+
+    Args:
+        model: A built Sequential or Functional model.
+        x: As in `model_cost`.
+        samples: Integer, the number of samples. Defaults to 1.
+
+    Raises:
+        ValueError: If the model is not built or has an axis of unknown size.
+    """
     shapes = [tuple(tensor.shape)[1:] for tensor in graph.functional(model).inputs]
     if x is not None and any(None in shape for shape in shapes):
         arrays = [np.shape(array) for _, _, array in graph.pair_inputs(model, x, "x")]
@@ -45,9 +64,7 @@ def _of_graph(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:
             tuple(given if size is None else size for size, given in zip(*pair, strict=False))
             for pair in zip(shapes, (shape[1:] for shape in arrays), strict=True)
         ]
-    flows = [Flow(known_shape((None, *shape), model), rows=cost.samples) for shape in shapes]
-    follow(at_sizes(model, [flow.full_shape for flow in flows]), flows, cost)
-    return cost
+    return [Flow(known_shape((None, *shape), model), rows=samples) for shape in shapes]
 
 
 def _of_subclassed(model: keras.Model, x: Inputs, cost: ModelCost) -> ModelCost:

@@ -5,11 +5,25 @@ from typing import Any
 
 from keras_dynamicgate.utils.tables import as_text, make_table
 
-HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "open ratio")
+HEADS = (
+    "layer",
+    "dense",
+    "expected",
+    "executed",
+    "gates",
+    "deliverable",
+    "relative",
+    "open ratio",
+)
 
 FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
     "activations and normalisation are left out."
+)
+DELIVERABLE = (
+    "Executed is what an execution runs that skips all that is closed. Deliverable is what "
+    "remains, gate networks included, by `compact` for static gates and by the engine or "
+    '`execution="skip"` for input-dependent ones: {:.3f} of dense.'
 )
 THEORETICAL = (
     "* theoretical: single weights that are 0 count as saved, but zeros scattered over a kernel "
@@ -25,13 +39,17 @@ class LayerMacs:
         name: Name of the layer; layers of inner models as `model/layer`.
         dense: With everything open, without gate networks.
         expected: Weighted by gate probabilities.
-        executed: Weighted by masks: what really runs.
+        executed: Weighted by masks: what an execution runs that skips all that is closed.
         gates: What the gate network of the layer runs.
+        deliverable: What remains with `compact` and the engine or `execution="skip"`, the gate
+            network included.
         usage: Mean gate probability, or `None` for a layer without gates.
         open_ratio: Mean of the mask, or `None` for a layer without gates.
         gate_count: The number of gates.
         theoretical: Whether `executed` counts single weights as saved that were pruned or never
             there. Without special kernels that saves no time.
+        not_delivered: The reason why `deliverable` is more than `executed` and `gates`, or `None`
+            if it is not.
     """
 
     name: str
@@ -39,10 +57,12 @@ class LayerMacs:
     expected: float
     executed: float
     gates: float
+    deliverable: float
     usage: float | None = None
     open_ratio: float | None = None
     gate_count: int = 0
     theoretical: bool = False
+    not_delivered: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +122,19 @@ class MacReport:
         return self.executed / self.dense if self.dense else 1.0
 
     @property
+    def deliverable(self) -> float:
+        """MACs that remain with `compact` and the engine or `execution="skip"`, of gates as well.
+
+        A figure of what can be had, where `executed` and `gates` are what gates promise.
+        """
+        return sum(layer.deliverable for layer in self.layers)
+
+    @property
+    def relative_deliverable(self) -> float:
+        """Deliverable over dense MACs."""
+        return self.deliverable / self.dense if self.dense else 1.0
+
+    @property
     def theoretical(self) -> bool:
         """Whether single weights count as saved in any layer, which by itself saves no time."""
         return any(layer.theoretical for layer in self.layers)
@@ -131,8 +164,10 @@ class MacReport:
             "expected",
             "executed",
             "gates",
+            "deliverable",
             "relative",
             "relative_without_gates",
+            "relative_deliverable",
             "usage",
             "open_ratio",
             "theoretical",
@@ -153,6 +188,7 @@ class MacReport:
             f"{self.expected:,.0f}{mark}",
             f"{self.executed:,.0f}{mark}",
             f"{self.gates:,.0f}",
+            f"{self.deliverable:,.0f}",
             f"{self.relative:.3f}{mark}",
             f"{self.open_ratio:.3f}",
         ]
@@ -162,6 +198,7 @@ class MacReport:
     def notes(self) -> list[str]:
         """Give the sentences under the table."""
         notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
+        notes += self._on_delivery()
         if self.theoretical:
             notes.append(THEORETICAL)
         if self.samples is None and any(layer.gate_count for layer in self.layers):
@@ -174,6 +211,20 @@ class MacReport:
             guess = f", some {self.uncounted:,} MACs by their kernels" if self.uncounted else ""
             notes.append("Not counted: " + ", ".join(self.not_counted) + guess + ".")
         return notes
+
+    def _on_delivery(self) -> list[str]:
+        """Say what is deliverable, and why it is less in some layers than their gates promise."""
+        if not self.theoretical and not any(layer.gate_count for layer in self.layers):
+            return []
+        layers: dict[str, list[str]] = {}
+        for layer in self.layers:
+            if layer.not_delivered is not None:
+                layers.setdefault(layer.not_delivered, []).append(layer.name)
+        less = [
+            f"Not all is delivered in {', '.join(names)}: {reason}."
+            for reason, names in layers.items()
+        ]
+        return [DELIVERABLE.format(self.relative_deliverable), *less]
 
 
 def _mark(counted: LayerMacs | MacReport) -> str:
@@ -190,6 +241,7 @@ def _cells(layer: LayerMacs) -> tuple[str, ...]:
         f"{layer.expected:,.0f}{mark}",
         f"{layer.executed:,.0f}{mark}",
         f"{layer.gates:,.0f}" if layer.gate_count or layer.gates else "",
+        f"{layer.deliverable:,.0f}",
         "" if relative is None else f"{relative:.3f}{mark}",
         "" if layer.open_ratio is None else f"{layer.open_ratio:.3f}",
     )

@@ -79,7 +79,7 @@ def opening(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> C
 
 def pooling(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of layers that work on each channel by itself: pooling, cropping, resizing."""
-    (flow,) = flows
+    flow = flows[0]  # A timestep mask may follow.
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return [], Flow(shape)
     channels = flow.channels_read(padded=False)

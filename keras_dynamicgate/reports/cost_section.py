@@ -3,7 +3,17 @@
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
 from keras_dynamicgate.reports.markup import Markup, element, heat, join, section, table
 
-HEADS = ("layer", "dense", "expected", "executed", "gates", "relative", "usage", "open ratio")
+HEADS = (
+    "layer",
+    "dense",
+    "expected",
+    "executed",
+    "gates",
+    "deliverable",
+    "relative",
+    "usage",
+    "open ratio",
+)
 
 
 def figures(report: MacReport, accuracy: float | None) -> Markup:
@@ -19,6 +29,7 @@ def figures(report: MacReport, accuracy: float | None) -> Markup:
         "dense MACs": f"{report.dense:,}",
         "executed MACs": f"{report.executed:,.0f}",
         "gate MACs": f"{report.gates:,.0f}",
+        "deliverable MACs": f"{report.deliverable:,.0f}",
         "open ratio": f"{report.open_ratio:.3f}" if gated else None,
         "accuracy": None if accuracy is None else f"{accuracy:.2%}",
         "samples": f"{report.samples:,}",
@@ -49,6 +60,7 @@ def _row(name: str, counted: LayerMacs | MacReport, relative: float | None) -> t
         f"{counted.expected:,.0f}{mark}",
         f"{counted.executed:,.0f}{mark}",
         f"{counted.gates:,.0f}",
+        f"{counted.deliverable:,.0f}",
         heat(relative, mark),
         heat(counted.usage),
         heat(counted.open_ratio),

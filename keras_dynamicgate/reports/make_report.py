@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.reports.classes import Classes
 from keras_dynamicgate.reports.comparison_section import comparison_section

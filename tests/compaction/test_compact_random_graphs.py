@@ -7,7 +7,7 @@ from compaction.random_graphs import random_model
 from keras import ops
 
 from keras_dynamicgate.compaction.compact import compact_with_report
-from keras_dynamicgate.macs.count import count_macs
+from keras_dynamicgate.counting.count import count_macs
 
 
 @pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")

@@ -245,3 +245,15 @@ def test_quantized_transformers_survive_saving(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "gated.keras")
     for got, wanted in zip(outputs(loaded, x), outputs(gated, x), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_what_compact_leaves_of_a_backbone_is_what_is_deliverable(backbone):
+    x = tokens(backbone)
+    gated = kdg.gate_model(backbone, gate="static", block_size=1)
+    (layer,) = gated_layers(gated)
+    layer.gate.network.scaled_bias.assign(np.linspace(-1, 1, 32))
+    report = kdg.count_macs(gated, x)
+    assert report.executed < report.dense == report.deliverable
+    assert kdg.count_macs(kdg.compact(gated), x).dense == report.deliverable
+    (reason,) = {each.not_delivered for each in report.layers} - {None}
+    assert reason == "no rule says what a GatedComposite does to closed units"

@@ -287,3 +287,16 @@ def test_numba_is_imported_only_when_an_engine_is_made():
         "assert 'numba' not in sys.modules, 'numba'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("shape", [(None,), ()])
+def test_model_without_a_known_number_of_input_features_is_refused(shape):
+    model = keras.Sequential(
+        [
+            keras.Input(shape, dtype="int32"),
+            keras.layers.Embedding(3, 4),
+            kdg.DynamicGateDense(4, top_k=1, gate="linear", block_size=4),
+        ]
+    )
+    with pytest.raises(ValueError, match=r"of a known number.* Received: input_shape="):
+        kdg.InferenceEngine(model)

@@ -5,6 +5,7 @@ from keras import ops
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.record import record_gates
 
 # Gate 0 opens for the first, second and fourth position, gate 1 for the second alone.
 X = np.array([[[1, -1], [1, 1]], [[-1, -1], [1, -1]]], "float32")
@@ -83,3 +84,26 @@ def test_mask_of_an_embedding_reaches_the_gates_of_a_layer(make, dtype):
         layer(embedding(tokens), training=True)
         usage.append(values(layer.gate.usage).copy())
     np.testing.assert_allclose(*usage, rtol=1e-6)
+
+
+def test_padding_stands_in_a_record_as_the_mean_of_the_other_positions_of_its_sample():
+    gate = linear_gate()
+    x = np.array([[[1, -1], [1, 1], [-1, 1]], [[-1, -1], [1, -1], [1, 1]]], "float32")
+    with record_gates() as record:
+        gate(x, mask=np.array([[True, True, False], [True, False, False]]))
+    expected = [[[1, 0], [1, 1], [1, 0.5]], [[0, 0], [0, 0], [0, 0]]]
+    np.testing.assert_array_equal(record.masks()[gate], expected)
+    decided = [[[1, 0], [1, 1], [0, 1]], [[0, 0], [1, 0], [1, 1]]]
+    np.testing.assert_array_equal(record.masks(padding=True)[gate], decided)
+    high, low = 1 / (1 + np.exp([-1.0, 1.0]))
+    np.testing.assert_allclose(record.probabilities()[gate][0, 2], [high, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(record.probabilities()[gate][1, 2], [low, low], rtol=1e-6)
+
+
+def test_sample_of_padding_alone_stands_in_a_record_as_the_mean_of_the_others():
+    gate = linear_gate()
+    with record_gates() as record:
+        gate(X, mask=np.array([[True, True], [False, False]]))
+        gate(X, mask=np.zeros((2, 2), bool))  # as it was decided
+    first, second = [[[1, 0], [1, 1]], [[1, 0.5], [1, 0.5]]], [[[1, 0], [1, 1]], [[0, 0], [1, 0]]]
+    np.testing.assert_array_equal(record.masks()[gate], np.mean([first, second], axis=0))

@@ -658,3 +658,17 @@ def test_channels_first_save_their_own_filters():
 def test_names_in_brackets_are_printed_as_they_are():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense [red]")])
     assert "dense [red]" in str(kdg.count_macs(model))
+
+
+def test_pooling_that_takes_a_timestep_mask_counts_as_without():
+    model = keras.Sequential(
+        [
+            keras.Input((3, 4)),
+            layers.Masking(),
+            kdg.DynamicGateDense(4, **LAYERS),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(2),
+        ]
+    )
+    close(model.layers[1], [1, 1, -1, -1])
+    assert [layer.executed for layer in kdg.count_macs(model).layers] == [3 * 8, 4]

@@ -45,26 +45,38 @@ def feed_forward(layer: keras.layers.Layer, inputs: Any, mask: Any) -> Any:
         inner layers are quantized, have a LoRA or compute in another precision than their weights
         have, its activation may mix units, or skipping does not pay on this backend.
     """
-    backend = keras.backend.backend()
-    if backend not in _BACKENDS or not (
-        _has_plain_products(layer)
-        and is_feature_wise(layer.hidden_dense.activation)
-        and _block_weights(layer, inputs.shape[-1]) >= LEAST_BLOCK_WEIGHTS[backend]
-    ):
+    if not pays(layer, inputs.shape[-1]):
         return None
     x = ops.reshape(inputs, (-1, inputs.shape[-1]))
     # Static gates give one mask for all positions, which is worth knowing while tracing.
     rows = -1 if layer.gate.input_dependent else 1
     mask = ops.cast(ops.reshape(mask, (rows, mask.shape[-1])), x.dtype)
-    outputs = _BACKENDS[backend](x, mask, _weights(layer), layer)
+    outputs = _BACKENDS[keras.backend.backend()](x, mask, _weights(layer), layer)
     if outputs is None:
         return None
     return ops.reshape(outputs, (*ops.shape(inputs)[:-1], layer.units))
 
 
+def pays(layer: keras.layers.Layer, features: int) -> bool:
+    """Tell whether a block skips on the CPU at all, and its blocks are large enough to.
+
+    Args:
+        layer: A built `DynamicGateMLP` with a gate.
+        features: Integer, the features of its input.
+    """
+    backend = keras.backend.backend()
+    return (
+        backend in _BACKENDS
+        and _has_plain_products(layer)
+        and is_feature_wise(layer.hidden_dense.activation)
+        and _block_weights(layer, features) >= LEAST_BLOCK_WEIGHTS[backend]
+    )
+
+
 def _has_plain_products(layer: keras.layers.Layer) -> bool:
     # With mixed precision every call would convert the whole kernels, closed blocks included.
-    return layer.compute_dtype == layer.variable_dtype in ("float32", "float64") and not any(
+    same = layer.compute_dtype == layer.variable_dtype in ("float32", "float64")
+    return same and not any(
         dense.quantization_mode or dense.lora_enabled for dense in layer.dense_layers
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 from keras import ops
 
+from keras_dynamicgate.counting.delivery import Delivery, delivery
 from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.openness import Masks
 from keras_dynamicgate.gating.record import record_batches
@@ -22,6 +23,15 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     input, and its row in the layer that consumes it. Executed MACs are averaged over the samples
     of `x`. Single weights that a pruned or sparse layer does not keep count as saved, and the table
     marks this as theoretical.
+
+    Executed MACs are the least that an execution could run which skips all that is closed.
+    *Deliverable* MACs are what remains with what this package does on a CPU: `compact` for static
+    gates, and for those that depend on the input `InferenceEngine` where it runs the model, else
+    `execution="skip"`. Where that saves less than the gates promise, the report says why.
+
+    A position that a mask marks as padding counts as the mean over the other positions of its
+    sample, in usage, open ratio and MACs, as `MacBudget` counts it: what gates do there says
+    nothing about the data.
 
     A layer without a rule of its own, such as a transformer block of `keras_hub`, costs what the
     layers and operations of `keras.ops` in its `call` cost. Where these cannot be followed or have
@@ -59,9 +69,9 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     """
     checks.positive_integer("batch_size", batch_size)
     cost = model_cost(model, x)
-    averages = _Averages(cost)
+    averages = _Averages(cost, delivery(model, cost, x))
     if x is None:
-        probabilities, masks = _averages_of_training(cost)
+        probabilities, masks = masks_as_in_training(cost)
         averages.add(probabilities, masks, samples=1)
         return averages.report(samples=None)
     for rows, record in record_batches(model, x, batch_size):
@@ -69,7 +79,7 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     return averages.report(samples=averages.samples)
 
 
-def _averages_of_training(cost: ModelCost) -> tuple[Masks, Masks]:
+def masks_as_in_training(cost: ModelCost) -> tuple[Masks, Masks]:
     """Give probabilities and masks as of one sample: exact for static gates, else the means."""
     probabilities, masks = {}, {}
     for gate in cost.gates.values():
@@ -85,12 +95,14 @@ def _averages_of_training(cost: ModelCost) -> tuple[Masks, Masks]:
 class _Averages:
     """Means over samples of what the products and gates of a model do, batch by batch."""
 
-    def __init__(self, cost: ModelCost) -> None:
+    def __init__(self, cost: ModelCost, delivered: Delivery) -> None:
         self.cost = cost
+        self.delivered = delivered
         self.samples = 0
         products = cost.all_products()
         self.expected = dict.fromkeys(map(id, products), 0.0)
         self.executed = dict.fromkeys(map(id, products), 0.0)
+        self.deliverable = dict.fromkeys(cost.products, 0.0)
         self.usage = dict.fromkeys(cost.gates, 0.0)
         self.open_ratio = dict.fromkeys(cost.gates, 0.0)
 
@@ -100,6 +112,8 @@ class _Averages:
         for product in self.cost.all_products():
             self.expected[id(product)] += product.executed(probabilities) * samples
             self.executed[id(product)] += product.executed(masks) * samples
+        for name, macs in self.delivered.remaining(masks).items():
+            self.deliverable[name] += macs * samples
         for name, gate in self.cost.gates.items():
             self.usage[name] += float(probabilities[gate].mean()) * samples
             self.open_ratio[name] += float(masks[gate].mean()) * samples
@@ -114,12 +128,18 @@ class _Averages:
         own = [product for product in products if not product.of_gate]
         of_gate = [product for product in products if product.of_gate]
         gate = self.cost.gates.get(name)
+        executed, gates = self._mean(self.executed, own), self._mean(self.executed, of_gate)
+        deliverable = self.deliverable[name] / self.samples
+        # Sums in float32 differ in their last digits.
+        less = deliverable > (executed + gates) * (1 + 1e-5)
         return LayerMacs(
             name=name,
             dense=sum(product.macs for product in own),
             expected=self._mean(self.expected, own),
-            executed=self._mean(self.executed, own),
-            gates=self._mean(self.executed, of_gate),
+            executed=executed,
+            gates=gates,
+            deliverable=deliverable,
+            not_delivered=self.delivered.reason(name) if less else None,
             usage=self.usage[name] / self.samples if gate else None,
             open_ratio=self.open_ratio[name] / self.samples if gate else None,
             gate_count=gate.gates if gate else 0,
