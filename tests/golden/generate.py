@@ -9,10 +9,6 @@ What cannot be saved and loaded today, and so has no golden file:
 - GPTQ and AWQ: a gated layer that is quantized so is saved, but the file does not load.
 - A quantized `DynamicGateConv2D`: Keras quantizes no convolutions.
 - A quantized policy in a `DTypePolicyMap`: such a `keras.layers.Dense` does not load either.
-- A model as `experiments.Recipe` compiles it to learn from a teacher: its metric is not registered.
-
-Classes of `keras_dynamicgate.experiments` load once that is imported, which `import
-keras_dynamicgate` alone does not do.
 """
 
 import pathlib

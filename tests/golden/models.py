@@ -10,9 +10,7 @@ import numpy as np
 from keras import layers
 
 import keras_dynamicgate as kdg
-
-# The package imports them only when they are asked for; till then Keras finds no class of theirs.
-from keras_dynamicgate import experiments
+from keras_dynamicgate.training.distillation import DistillationLoss, label_accuracy
 
 HALF = {"initial_open": 0.5, "block_size": 4}
 
@@ -288,12 +286,23 @@ def trained():
 
 
 def experiment():
-    """Build a model compiled with the loss and learning rate of `keras_dynamicgate.experiments`."""
+    """Build a model compiled with the loss and learning rate of a comparison."""
     model = budgeted()
-    schedule = experiments.OneCycle(0.01, 10)
-    loss = keras.saving.get_registered_object("keras_dynamicgate>DistillationLoss")
-    model.compile(keras.optimizers.AdamW(schedule), loss(weight=0.25), jit_compile=False)
+    schedule = kdg.experiments.OneCycle(0.01, 10)
+    loss = DistillationLoss(weight=0.25)
+    model.compile(keras.optimizers.AdamW(schedule), loss, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def taught():
+    """Build a model compiled with the metric that goes with that loss, too."""
+    model = budgeted()
+    accuracy = keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy")
+    model.compile("sgd", DistillationLoss(), metrics=[accuracy], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    # As `fit` does.
+    model.evaluate(np.ones((2, 8)), np.ones((2, 4)), verbose=0)
     return model
 
 
@@ -322,6 +331,7 @@ MODELS = {
         float8,
         trained,
         experiment,
+        taught,
     )
 }
 
