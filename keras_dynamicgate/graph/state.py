@@ -140,16 +140,8 @@ def why_not_loadable(model: keras.Model) -> str | None:
 
 def save_at_once(model: keras.Model, path: pathlib.Path) -> None:
     """Write a model to a `.keras` file that appears whole or not at all."""
-    # Keras insists on a name that ends with `.keras`; that of a part does not.
-    with (
-        written_at_once(path) as part,
-        tempfile.TemporaryDirectory(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
-        ) as folder,
-    ):
-        whole = pathlib.Path(folder) / path.name
-        model.save(whole)
-        whole.rename(part)
+    with written_at_once(path) as part:
+        model.save(part)
 
 
 def readable(x: Any) -> Any:

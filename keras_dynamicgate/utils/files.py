@@ -23,14 +23,17 @@ def written_at_once(path: Path) -> Iterator[Path]:
         path: File or folder to write.
 
     Yields:
-        The path to write to. It does not exist yet.
+        The path to write to, with the suffix of `path`. It does not exist yet.
+
+    Raises:
+        OSError: If it cannot be written, with the name of `path`.
 
     Examples:
         >>> with written_at_once(Path("features.npz")) as part:
         ...     part.write_bytes(content)
     """
     remove_leftovers(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part{path.suffix}")
     try:
         yield part
         if part.is_dir() and path.is_dir():
@@ -38,8 +41,10 @@ def written_at_once(path: Path) -> Iterator[Path]:
             _remove(part)
         else:
             os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         _remove(part)
+        if isinstance(error, OSError):
+            _name(error, part, path)
         raise
 
 
@@ -52,12 +57,20 @@ def remove_leftovers(path: Path) -> None:
     Examples:
         >>> remove_leftovers(Path("features.npz"))
     """
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
         # Another process may be faster, and a shared folder may be read-only.
         with suppress(OSError):
             # A younger one may belong to a process that is still writing.
             if time.time() - part.stat().st_mtime > _DAY:
                 _remove(part)
+
+
+def _name(error: OSError, part: Path, path: Path) -> None:
+    """Name `path` in an error that names no file, as of a full disk, or one that nobody knows."""
+    nameless = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(part)
+    # One that was raised with a text alone has no place for a name.
+    if nameless and error.strerror is not None:
+        error.filename, error.filename2 = str(path), None
 
 
 def _remove(path: Path) -> None:
