@@ -140,8 +140,17 @@ def why_not_loadable(model: keras.Model) -> str | None:
 
 def save_at_once(model: keras.Model, path: pathlib.Path) -> None:
     """Write a model to a `.keras` file that appears whole or not at all."""
-    with written_at_once(path) as part:
-        model.save(part)
+    # Keras insists on a name that ends with `.keras`. That of a part does not, so that nobody takes
+    # it for a whole.
+    with (
+        written_at_once(path) as part,
+        tempfile.TemporaryDirectory(
+            prefix=f"{part.name}.", suffix=".part", dir=path.parent
+        ) as folder,
+    ):
+        whole = pathlib.Path(folder) / path.name
+        model.save(whole)
+        whole.rename(part)
 
 
 def readable(x: Any) -> Any:

@@ -23,7 +23,7 @@ def written_at_once(path: Path) -> Iterator[Path]:
         path: File or folder to write.
 
     Yields:
-        The path to write to, with the suffix of `path`. It does not exist yet.
+        The path to write to. It does not exist yet.
 
     Raises:
         OSError: If it cannot be written, with the name of `path`.
@@ -33,7 +33,7 @@ def written_at_once(path: Path) -> Iterator[Path]:
         ...     part.write_bytes(content)
     """
     remove_leftovers(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part{path.suffix}")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield part
         if part.is_dir() and path.is_dir():
@@ -57,7 +57,7 @@ def remove_leftovers(path: Path) -> None:
     Examples:
         >>> remove_leftovers(Path("features.npz"))
     """
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part*"):
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         # Another process may be faster, and a shared folder may be read-only.
         with suppress(OSError):
             # A younger one may belong to a process that is still writing.
@@ -67,7 +67,7 @@ def remove_leftovers(path: Path) -> None:
 
 def _name(error: OSError, part: Path, path: Path) -> None:
     """Name `path` in an error that names no file, as of a full disk, or one that nobody knows."""
-    nameless = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(part)
+    nameless = error.filename is None or os.fsdecode(error.filename).startswith(str(part))
     # One that was raised with a text alone has no place for a name.
     if nameless and error.strerror is not None:
         error.filename, error.filename2 = str(path), None
