@@ -14,6 +14,8 @@ from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
+from keras_dynamicgate.training import distillation as distillation
+from keras_dynamicgate.training import one_cycle as one_cycle
 
 if TYPE_CHECKING:
     from keras_dynamicgate import datasets, experiments, reports

@@ -27,11 +27,13 @@ def test_import_loads_no_package_that_only_some_users_need():
 def test_import_is_enough_for_saved_models_to_load():
     code = (
         "import keras, keras_dynamicgate;"
-        "names = ('RigLDense', 'GatedComposite', 'UsagePenalty');"
+        "names = ('RigLDense', 'GatedComposite', 'OneCycle', 'DistillationLoss', 'label_accuracy');"
         "get = keras.saving.get_registered_object;"
         "print(*[get(f'keras_dynamicgate>{name}').__name__ for name in names])"
     )
-    assert run("-c", code).stdout.strip() == "RigLDense GatedComposite UsagePenalty"
+    assert run("-c", code).stdout.strip() == (
+        "RigLDense GatedComposite OneCycle DistillationLoss label_accuracy"
+    )
 
 
 def test_public_names_are_documented_and_in_the_reference():

@@ -4,7 +4,7 @@ import csv
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.pictures import figure
 from keras_dynamicgate.pictures.summary import plot_summary
+from keras_dynamicgate.utils.files import written_at_once
 from keras_dynamicgate.utils.types import Inputs, Logs
 
 COLLAPSED = 0.01
@@ -111,8 +112,6 @@ class GateSummary(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
-        if epoch == 0:
-            self._write_rows("w", [COLUMNS])
         check_finite(self.model, logs)
         self.report = count_macs(self.model, self.x, self.batch_size)
         penalties = [layer.gate.penalty for layer in gated_layers(self.model)]
@@ -139,12 +138,16 @@ class GateSummary(keras.callbacks.Callback):
             if layer.gate_count
         ]
         self.rows += [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        self._write_rows("a", rows)
-
-    def _write_rows(self, mode: str, rows: Sequence[Sequence[Any]]) -> None:
         if self.log_dir is not None:
-            with open(self.log_dir / "gates.csv", mode, newline="") as file:
-                csv.writer(file).writerows(rows)
+            path = self.log_dir / "gates.csv"
+            # A training that is resumed goes on with the file.
+            before = path.read_bytes() if epoch and path.exists() else b""
+            with (
+                written_at_once(path) as part,
+                open(part, "w", encoding="utf-8", newline="") as file,
+            ):
+                file.write(before.decode())
+                csv.writer(file).writerows(rows if before else [COLUMNS, *rows])
 
     def _warn(
         self, report: MacReport, collapsed: Callable[[float], bool], state: str, advice: str

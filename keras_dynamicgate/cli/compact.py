@@ -11,7 +11,7 @@ from keras_dynamicgate.cli.files import (
     load_model,
     load_model_for_one_array,
 )
-from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
+from keras_dynamicgate.cli.wrong_input import wrong_input
 from keras_dynamicgate.graph.state import save_at_once
 
 
@@ -40,10 +40,7 @@ def run(options: argparse.Namespace) -> None:
 
     with wrong_input():
         small, report = compact_with_report(model, data)
-    try:
         save_at_once(small, pathlib.Path(options.out))
-    except OSError as error:
-        raise WrongInput(f"cannot write {options.out!r}: {error}") from error
     if not report.layers:
         print("keras-dynamicgate: no units could be removed", file=sys.stderr)
     print_report(report, options, out=options.out)

@@ -10,7 +10,7 @@ from keras_dynamicgate.cli.files import (
     load_model_for_one_array,
     load_names,
 )
-from keras_dynamicgate.cli.wrong_input import WrongInput, wrong_input
+from keras_dynamicgate.cli.wrong_input import wrong_input
 from keras_dynamicgate.reports import html_report
 
 
@@ -46,10 +46,7 @@ def run(options: argparse.Namespace) -> None:
     model = load_model_for_one_array(options.model, data)
 
     with wrong_input():
-        try:
-            report = html_report(
-                model, data, labels, class_names=names, results=results, path=options.html
-            )
-        except OSError as error:
-            raise WrongInput(f"cannot write {options.html!r}: {error}") from error
+        report = html_report(
+            model, data, labels, class_names=names, results=results, path=options.html
+        )
     print_report(report, options, html=options.html)

@@ -10,8 +10,12 @@ class WrongInput(Exception):
 
 @contextlib.contextmanager
 def wrong_input() -> Iterator[None]:
-    """Turn errors about what the user gave, or has not installed, into a `WrongInput`."""
+    """Turn errors about files and what the user gave, or has not installed, into a `WrongInput`."""
     try:
         yield
-    except (ValueError, FileNotFoundError, ImportError, MemoryError) as error:
+    except OSError as error:
+        # Those of the loaders have a text of their own.
+        text = f"cannot read or write {error.filename!r}: {error.strerror}"
+        raise WrongInput(text if error.filename else str(error)) from error
+    except (ValueError, ImportError, MemoryError) as error:
         raise WrongInput(str(error)) from error

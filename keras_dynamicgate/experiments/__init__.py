@@ -2,8 +2,9 @@
 
 from keras_dynamicgate.experiments.families import FAMILIES
 from keras_dynamicgate.experiments.options import parse
-from keras_dynamicgate.experiments.recipe import OneCycle, Recipe
+from keras_dynamicgate.experiments.recipe import Recipe
 from keras_dynamicgate.experiments.runner import compare
 from keras_dynamicgate.experiments.tasks import TASKS, Task
+from keras_dynamicgate.training.one_cycle import OneCycle
 
 __all__ = ["FAMILIES", "TASKS", "OneCycle", "Recipe", "Task", "compare", "parse"]

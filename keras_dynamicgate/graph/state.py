@@ -140,11 +140,12 @@ def why_not_loadable(model: keras.Model) -> str | None:
 
 def save_at_once(model: keras.Model, path: pathlib.Path) -> None:
     """Write a model to a `.keras` file that appears whole or not at all."""
-    # Keras insists on a name that ends with `.keras`; that of a part does not.
+    # Keras insists on a name that ends with `.keras`. That of a part does not, so that nobody takes
+    # it for a whole.
     with (
         written_at_once(path) as part,
         tempfile.TemporaryDirectory(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
+            prefix=f"{part.name}.", suffix=".part", dir=path.parent
         ) as folder,
     ):
         whole = pathlib.Path(folder) / path.name

@@ -25,6 +25,9 @@ def written_at_once(path: Path) -> Iterator[Path]:
     Yields:
         The path to write to. It does not exist yet.
 
+    Raises:
+        OSError: If it cannot be written, with the name of `path`.
+
     Examples:
         >>> with written_at_once(Path("features.npz")) as part:
         ...     part.write_bytes(content)
@@ -38,8 +41,10 @@ def written_at_once(path: Path) -> Iterator[Path]:
             _remove(part)
         else:
             os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         _remove(part)
+        if isinstance(error, OSError):
+            _name(error, part, path)
         raise
 
 
@@ -58,6 +63,14 @@ def remove_leftovers(path: Path) -> None:
             # A younger one may belong to a process that is still writing.
             if time.time() - part.stat().st_mtime > _DAY:
                 _remove(part)
+
+
+def _name(error: OSError, part: Path, path: Path) -> None:
+    """Name `path` in an error that names no file, as of a full disk, or one that nobody knows."""
+    nameless = error.filename is None or os.fsdecode(error.filename).startswith(str(part))
+    # One that was raised with a text alone has no place for a name.
+    if nameless and error.strerror is not None:
+        error.filename, error.filename2 = str(path), None
 
 
 def _remove(path: Path) -> None:

@@ -8,10 +8,7 @@ What cannot be saved and loaded today, and so has no golden file:
 
 - GPTQ and AWQ: a gated layer that is quantized so is saved, but the file does not load.
 - A quantized `DynamicGateConv2D`: Keras quantizes no convolutions.
-- A model as `experiments.Recipe` compiles it to learn from a teacher: its metric is not registered.
-
-Classes of `keras_dynamicgate.experiments` load once that is imported, which `import
-keras_dynamicgate` alone does not do.
+- A quantized policy in a `DTypePolicyMap`: such a `keras.layers.Dense` does not load either.
 """
 
 import pathlib
@@ -31,7 +28,7 @@ def inputs(model):
 
 
 def write(name, folder):
-    """Write the file of a model, and give what a model loaded from it has to answer."""
+    """Write the file of a model and, beside it, what a model loaded from it has to answer."""
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(5)
     model = models.MODELS[name]()
@@ -42,7 +39,7 @@ def write(name, folder):
     loaded = keras.saving.load_model(folder / f"{name}.keras")
     answers = {"inputs": inputs(model)}
     answers |= models.answers(loaded, answers["inputs"], losses=name in models.WITH_LOSSES)
-    return {f"{name}/{key}": value for key, value in answers.items()}
+    np.savez_compressed(folder / f"{name}.npz", **answers)
 
 
 if __name__ == "__main__":
@@ -52,8 +49,5 @@ if __name__ == "__main__":
     if made:
         sys.exit(f"A golden file is never made again. There already are {made} in {folder}.")
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "outputs.npz"
-    outputs = dict(np.load(file)) if file.exists() else {}
     for name in names:
-        outputs |= write(name, folder)
-    np.savez_compressed(file, **outputs)
+        write(name, folder)

@@ -10,9 +10,7 @@ import numpy as np
 from keras import layers
 
 import keras_dynamicgate as kdg
-
-# The package imports them only when they are asked for; till then Keras finds no class of theirs.
-from keras_dynamicgate import experiments
+from keras_dynamicgate.training.distillation import DistillationLoss, label_accuracy
 
 HALF = {"initial_open": 0.5, "block_size": 4}
 
@@ -164,20 +162,61 @@ def gated_model():
 def mixed_bfloat16():
     """Build layers of each kind that compute in bfloat16."""
     dtype = "mixed_bfloat16"
-    image = [layers.Reshape((4, 4, 2)), kdg.DynamicGateConv2D(8, 3, initial_open=0.5, dtype=dtype)]
-    return beside(
-        (2, 16),
-        *dense_and_mlp(dtype),
-        kdg.DynamicGate("linear", **HALF, dtype=dtype, name="gate"),
-        keras.Sequential(image, name="convolution"),
-        kdg.baselines.RigLDense(8, sparsity=0.5, dtype=dtype, name="rigl"),
-        kdg.baselines.SwitchMoE(4, 4, dtype=dtype, name="switch"),
-    )
+    return beside((2, 16), *dense_and_mlp(dtype), *gate_and_convolution(dtype), *experts(dtype))
 
 
 def mixed_float16():
     """Build layers that compute in float16."""
     return beside((2, 16), *dense_and_mlp("mixed_float16"))
+
+
+def mixed_others():
+    """Build layers that compute in lower precisions and are in no model above."""
+    return beside(
+        (2, 16),
+        *gate_and_convolution("mixed_float16"),
+        *experts("mixed_float16"),
+        *masked_and_soft("mixed_bfloat16"),
+    )
+
+
+def bfloat16():
+    """Build layers of each kind whose weights are bfloat16."""
+    dtype = "bfloat16"
+    families = (dense_and_mlp, gate_and_convolution, experts, masked_and_soft)
+    return beside((2, 16), *(layer for family in families for layer in family(dtype)))
+
+
+def float16():
+    """Build layers whose weights are float16."""
+    return beside((2, 16), *dense_and_mlp("float16"), *gate_and_convolution("float16"))
+
+
+def float64():
+    """Build layers whose weights are float64, which JAX rounds to float32."""
+    return beside((2, 16), *dense_and_mlp("float64"), *gate_and_convolution("float64"))
+
+
+def quantized_policies():
+    """Build layers that are made quantized, and one with a map of policies."""
+    low = {"mapped": keras.dtype_policies.get("mixed_bfloat16")}
+    mapped = keras.dtype_policies.DTypePolicyMap(policy_map=low)
+    model = beside(
+        (2, 16),
+        kdg.DynamicGateDense(16, **HALF, dtype="int8_from_float32", name="int8"),
+        kdg.DynamicGateDense(16, **HALF, dtype="float8_from_float32", name="float8"),
+        kdg.DynamicGateDense(16, **HALF, dtype="int8_from_mixed_bfloat16", name="low"),
+        kdg.DynamicGateDense(16, **HALF, dtype=mapped, name="mapped"),
+        kdg.DynamicGateMLP(16, 8, **HALF, dtype="int4_from_float32", name="int4"),
+    )
+    random = np.random.default_rng(13)
+    for weight in model.weights:
+        # They start as zeros and ones.
+        if weight.dtype == "int8":
+            weight.assign(random.integers(-127, 128, size=weight.shape))
+        elif weight.name == "kernel_scale":
+            weight.assign(np.full(weight.shape, 128.0))
+    return model
 
 
 def int8():
@@ -247,12 +286,23 @@ def trained():
 
 
 def experiment():
-    """Build a model compiled with the loss and learning rate of `keras_dynamicgate.experiments`."""
+    """Build a model compiled with the loss and learning rate of a comparison."""
     model = budgeted()
-    schedule = experiments.OneCycle(0.01, 10)
-    loss = keras.saving.get_registered_object("keras_dynamicgate>DistillationLoss")
-    model.compile(keras.optimizers.AdamW(schedule), loss(weight=0.25), jit_compile=False)
+    schedule = kdg.experiments.OneCycle(0.01, 10)
+    loss = DistillationLoss(weight=0.25)
+    model.compile(keras.optimizers.AdamW(schedule), loss, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def taught():
+    """Build a model compiled with the metric that goes with that loss, too."""
+    model = budgeted()
+    accuracy = keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy")
+    model.compile("sgd", DistillationLoss(), metrics=[accuracy], jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    # As `fit` does.
+    model.evaluate(np.ones((2, 8)), np.ones((2, 4)), verbose=0)
     return model
 
 
@@ -269,6 +319,11 @@ MODELS = {
         gated_model,
         mixed_bfloat16,
         mixed_float16,
+        mixed_others,
+        bfloat16,
+        float16,
+        float64,
+        quantized_policies,
         int8,
         int8_weights,
         int4,
@@ -276,6 +331,7 @@ MODELS = {
         float8,
         trained,
         experiment,
+        taught,
     )
 }
 
@@ -297,6 +353,31 @@ def dense_and_mlp(dtype=None):
     return [
         kdg.DynamicGateDense(16, "relu", **HALF, dtype=dtype, name="dense"),
         kdg.DynamicGateMLP(16, 8, gated_linear=True, **HALF, dtype=dtype, name="mlp"),
+    ]
+
+
+def gate_and_convolution(dtype):
+    """Make a layer that only gates and one with channel gates."""
+    image = [layers.Reshape((4, 4, 2)), kdg.DynamicGateConv2D(8, 3, initial_open=0.5, dtype=dtype)]
+    return [
+        kdg.DynamicGate("linear", **HALF, dtype=dtype, name="gate"),
+        keras.Sequential(image, name="convolution"),
+    ]
+
+
+def experts(dtype):
+    """Make the baselines that choose weights or experts."""
+    return [
+        kdg.baselines.RigLDense(8, sparsity=0.5, dtype=dtype, name="rigl"),
+        kdg.baselines.SwitchMoE(4, 4, dtype=dtype, name="switch"),
+    ]
+
+
+def masked_and_soft(dtype):
+    """Make the other baselines."""
+    return [
+        kdg.baselines.MagnitudePrunedDense(8, "relu", dtype=dtype, name="magnitude"),
+        kdg.baselines.SoftMoE(4, 4, 8, dtype=dtype, name="soft"),
     ]
 
 

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_dynamicgate.datasets import Split
-from keras_dynamicgate.experiments.distillation import DistillationLoss, TaughtSplit, label_accuracy
+from keras_dynamicgate.training.distillation import DistillationLoss, label_accuracy
 
 
 def test_loss_weighs_label_and_teacher():
@@ -26,14 +25,6 @@ def test_loss_without_a_teacher_is_cross_entropy_and_without_labels_ignores_them
 def test_loss_keeps_its_settings():
     loss = keras.losses.deserialize(keras.losses.serialize(DistillationLoss(0.1, 4.0)))
     assert (loss.weight, loss.temperature) == (0.1, 4.0)
-
-
-def test_labels_come_before_the_logits_of_the_teacher():
-    split = Split(np.zeros((2, 3), "float32"), np.array([1, 0], "int32"))
-    taught = TaughtSplit(split, np.array([[0.5, 2.0], [3.0, 4.0]]))
-    _, targets = taught[[1, 0]]
-    np.testing.assert_array_equal(targets, [[0, 3, 4], [1, 0.5, 2]])
-    assert len(taught) == 2
 
 
 def test_accuracy_compares_with_the_label_and_not_with_the_teacher():

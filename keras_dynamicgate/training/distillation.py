@@ -3,10 +3,7 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-
-from keras_dynamicgate.datasets import Split
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -59,26 +56,8 @@ class DistillationLoss(keras.losses.Loss):
         return {**super().get_config(), **config}
 
 
+@keras.saving.register_keras_serializable(package="keras_dynamicgate")
 def label_accuracy(y_true: Any, y_pred: Any) -> Any:
     """Compare the label, in the first column of `y_true`, with the most probable class."""
     predicted = ops.argmax(y_pred, axis=-1)
     return ops.cast(ops.equal(ops.cast(y_true[:, 0], predicted.dtype), predicted), "float32")
-
-
-class TaughtSplit:
-    """A split whose labels are followed by the logits of a teacher.
-
-    Args:
-        split: A `keras_dynamicgate.datasets.Split`.
-        logits: Array of shape `(samples, classes)`, the teacher's answers to the split's samples.
-    """
-
-    def __init__(self, split: Split, logits: np.ndarray) -> None:
-        self.split = split
-        self.targets = np.concatenate([split.y[:, None], logits], axis=1).astype("float32")
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, rows: slice | np.ndarray | list[int]) -> tuple[np.ndarray, np.ndarray]:
-        return self.split[rows][0], self.targets[rows]
