@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
     from keras_dynamicgate.conversion.gate_model import gate_model
+    from keras_dynamicgate.conversion.skip_experts import skip_experts
     from keras_dynamicgate.engine.engine import InferenceEngine
     from keras_dynamicgate.macs.count import count_macs
     from keras_dynamicgate.macs.report import MacReport
@@ -65,6 +66,7 @@ __all__ = [
     "load_dense_weights",
     "plot_gates",
     "reports",
+    "skip_experts",
 ]
 
 # Everything else comes with its first use, so that `import keras_dynamicgate` stays quick.
@@ -84,6 +86,7 @@ _MEMBERS = {
     "count_macs": "macs.count",
     "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
+    "skip_experts": "conversion.skip_experts",
 }
 
 
