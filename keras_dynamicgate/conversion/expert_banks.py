@@ -135,7 +135,7 @@ def _is_stacked(layer: keras.layers.Layer) -> bool:
         return False
     weights = list(_stacked_weights(layer).values())
     kernels = [tuple(weight.shape) for weight in weights if len(weight.shape) == 3]
-    experts = {weight.shape[0] for weight in weights if weight.shape}
+    experts = {weight.shape[0] for weight in weights if len(weight.shape)}
     if len(kernels) < 2 or len(experts) != 1 or min(experts) < 2:
         return False
     return any(one[1] == other[2] for one in kernels for other in kernels if one is not other)
