@@ -35,7 +35,14 @@ def skip_experts(model: keras.Model) -> keras.Model:
             form. The model is as it was.
 
     Examples:
-        >>> keras_dynamicgate.skip_experts(model).generate("Once upon")  # doctest: +SKIP
+        A model without experts is refused:
+
+        >>> dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> try:
+        ...     keras_dynamicgate.skip_experts(dense)
+        ... except ValueError as error:
+        ...     print(str(error).split(" has ")[1][:19])
+        no bank of experts:
     """
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(

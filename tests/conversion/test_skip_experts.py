@@ -142,6 +142,20 @@ def test_the_saved_file_is_that_of_keras_hub(make, tmp_path):
     np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+def test_mixed_precision_is_as_before_up_to_its_rounding():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = mixtral()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    x = tokens(model)
+    before, after = (
+        ops.convert_to_numpy(ops.cast(each(x), "float32"))
+        for each in (model, kdg.skip_experts(model))
+    )
+    np.testing.assert_allclose(after, before, atol=0.1)
+
+
 def causal_lm(task, backbone):
     model = getattr(hub.models, task)(backbone=backbone, preprocessor=None)
     model.compile(sampler="greedy")
