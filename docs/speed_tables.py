@@ -69,6 +69,27 @@ def compacted():
     return markdown([*heads, "compact / dense of its size", "two such dense"], rows)
 
 
+def skip_experts():
+    """Lay out how fast mixtures of experts are that compute only the experts that were chosen."""
+    names = {
+        "layer": "layer",
+        "qwen3_moe": "`generate`, Qwen3-MoE",
+        "mixtral": "`generate`, Mixtral",
+    }
+    rows = [
+        [
+            names[row["what"]],
+            row["backend"],
+            str(row["tokens"]),
+            *(f"{row[name]:.1f}" for name in ("keras_hub_ms", "skip_experts_ms")),
+            f"{row['ratio']:.1f}",
+        ]
+        for row in json.loads((RESULTS / "skip_experts.json").read_text())
+    ]
+    heads = ["what", "backend", "tokens", "keras-hub, ms", "`skip_experts`, ms", "times as fast"]
+    return markdown(heads, rows)
+
+
 def trained_models():
     """Lay out how fast trained networks answer one input."""
     rows = []

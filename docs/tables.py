@@ -23,7 +23,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("deploy", "index", "gate_model", "results")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("deploy", "index", "gate_model", "language_models", "results")
+    ),
 ]
 
 
@@ -51,6 +54,7 @@ TABLES = {
     "first": speed_tables.first,
     "engine": speed_tables.engine,
     "compact": speed_tables.compacted,
+    "skip_experts": speed_tables.skip_experts,
     "trained_models": speed_tables.trained_models,
     "pretrained": pretrained,
     "gains": comparison_tables.gains,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
     from keras_dynamicgate.conversion.gate_model import gate_model
+    from keras_dynamicgate.conversion.skip_experts import skip_experts
     from keras_dynamicgate.counting.count import count_macs
     from keras_dynamicgate.engine.engine import InferenceEngine
     from keras_dynamicgate.macs.report import MacReport
@@ -67,6 +68,7 @@ __all__ = [
     "load_dense_weights",
     "plot_gates",
     "reports",
+    "skip_experts",
 ]
 
 # Everything else comes with its first use, so that `import keras_dynamicgate` stays quick.
@@ -86,6 +88,7 @@ _MEMBERS = {
     "count_macs": "counting.count",
     "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
+    "skip_experts": "conversion.skip_experts",
 }
 
 

@@ -11,6 +11,9 @@ from keras_dynamicgate.gating.gate_network import gate_product
 from keras_dynamicgate.gating.openness import ShareOpen
 from keras_dynamicgate.utils import checks
 
+# The weights that have an axis of experts in front.
+STACKED = ("hidden_kernel", "hidden_bias", "output_kernel", "output_bias")
+
 
 class MixtureOfExperts(keras.layers.Layer):
     """Base class of the mixtures of feed-forward experts; not for use by itself."""

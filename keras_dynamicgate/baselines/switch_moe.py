@@ -7,7 +7,9 @@ import keras
 from keras import ops
 
 from keras_dynamicgate.baselines import routing
-from keras_dynamicgate.baselines.experts import MixtureOfExperts, as_positions, as_tokens
+from keras_dynamicgate.baselines.experts import STACKED, MixtureOfExperts, as_positions, as_tokens
+from keras_dynamicgate.experts.bank import ExpertBank
+from keras_dynamicgate.experts.chosen import ChosenExperts
 from keras_dynamicgate.gating import masks
 from keras_dynamicgate.utils import checks
 
@@ -28,9 +30,10 @@ class SwitchMoE(MixtureOfExperts):
 
     `count_macs` counts what an implementation would run that sends each token to its own experts
     only: `top_k / num_experts` of the experts, an upper bound if tokens are dropped, and the router
-    in the column of the gates. This layer itself is a baseline for accuracy, not for time: it runs
-    every expert on every token and multiplies by the weight, which is 0 for most, because that
-    works on all backends with shapes known in advance.
+    in the column of the gates. At inference on a CPU the layer does run like that, as models do
+    after `skip_experts`, where the number of tokens is known and something is saved. Otherwise, and
+    in training, it runs every expert on every token and multiplies by the weight, which is 0 for
+    most.
 
     Args:
         num_experts: Positive integer.
@@ -123,6 +126,9 @@ class SwitchMoE(MixtureOfExperts):
                 f"capacity_factor={self.capacity_factor!r}"
             )
         super().build(input_shape)
+        stacked = {name: getattr(self, name) for name in STACKED}
+        bank = ExpertBank(self, MixtureOfExperts.run_experts, takes_weights=True, stacked=stacked)
+        self._chosen = ChosenExperts(bank, self.top_k)
         equal_share = self.top_k / self.num_experts
         self.token_share = self._statistic("token_share", equal_share, (self.num_experts,))
         self.dropped_share = self._statistic("dropped_share", 0.0, ())
@@ -136,7 +142,8 @@ class SwitchMoE(MixtureOfExperts):
             self._charge(logits, chosen, counted)
             self._follow(chosen, kept, counted)
         weight_of_each = ops.sum(ops.multiply(chosen, ops.expand_dims(weights, -1)), axis=1)
-        outputs = self.run_experts(tokens, weight_of_each)
+        run = self._chosen if self._chosen.pays(tokens) else self.run_experts
+        outputs = run(tokens, weight_of_each)
         if self.capacity_factor is not None:
             outputs = ops.where(ops.any(kept, axis=-1, keepdims=True), outputs, tokens)
         return as_positions(outputs, inputs)

@@ -1,4 +1,4 @@
-"""The parts of `gate_model`.
+"""The parts of `gate_model` and `skip_experts`.
 
 - `gate_model.py`: the function itself.
 - `survey.py`: what a model is made of, and which of its layers can be gated.
@@ -10,4 +10,6 @@
 - `configs.py`: configs of layers, also of those that cannot give theirs.
 - `calibration.py`: gates that start from what their layers do on data.
 - `regression.py`: gate networks that predict which blocks matter.
+- `skip_experts.py`: `skip_experts` itself.
+- `expert_banks.py`: the banks of experts in a model, found by what they are.
 """

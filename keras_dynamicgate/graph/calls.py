@@ -80,10 +80,15 @@ def _symbolic(leaf: Any) -> Any:
 def watched(layers: Iterable[keras.layers.Layer], note: Callable[..., Any]) -> Iterator[None]:
     """Have `note(layer, call, *args, **kwargs)` make the calls of layers in the `with` block."""
     layers = list(layers)
+    # Some layers have a `call` of their own that is not that of their class.
+    own = {layer: vars(layer)["call"] for layer in layers if "call" in vars(layer)}
     for layer in layers:
         layer.call = functools.partial(note, layer, layer.call)
     try:
         yield
     finally:
         for layer in layers:
-            del layer.call
+            if layer in own:
+                layer.call = own[layer]
+            else:
+                del layer.call

@@ -162,6 +162,22 @@ def readable(x: Any) -> Any:
     return x.float() if x.is_floating_point() else x
 
 
+def is_training() -> bool:
+    """Tell whether the call of a layer that is going on is one of training.
+
+    Layers that take no argument `training` themselves cannot know from their arguments.
+    """
+    call = global_state.get_global_attribute("current_call_ctx")
+    return call is not None and bool(call.get_value("training", False))
+
+
+def forget_compiled(model: keras.Model) -> None:
+    """Make a model compile its functions anew, so that they are those of its layers as they are."""
+    for name in ("train_function", "test_function", "predict_function", "generate_function"):
+        if hasattr(model, name):
+            setattr(model, name, None)
+
+
 @contextlib.contextmanager
 def own_losses() -> Iterator[None]:
     """Keep what other replicas add to losses out of those of this replica.

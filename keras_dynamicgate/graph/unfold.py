@@ -87,6 +87,19 @@ def unfold(
     return None if any(None in shape for shape in made) else trace
 
 
+def record(
+    layer: keras.layers.Layer, call: Callable[..., Any], tensors: list[keras.KerasTensor]
+) -> graph.Trace:
+    """Give what a function that belongs to a layer does with symbolic tensors, as a graph.
+
+    Args:
+        layer: A built layer. It stays as it was.
+        call: Function of tensors that calls layers inside that layer and operations of `keras.ops`.
+        tensors: Symbolic tensors of known sizes, the arguments of the function.
+    """
+    return _record(layer.name, graph.all_layers(layer), call, tensors, ())
+
+
 def fitting(layer: keras.layers.Layer, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Leave out what Keras itself would not pass on to a layer's `call`."""
     takes = inspect.signature(layer.call).parameters
@@ -110,16 +123,16 @@ def _record(
 ) -> graph.Trace:
     """Record what a call does, with the outputs of the `running` layers shaped by running them."""
     # In a stateless scope neither statistics nor seeds nor losses of the layers change.
-    with _without_a_trace(operations), _shapes_by_running(running), keras.StatelessScope():
+    with without_a_trace(operations), _shapes_by_running(running), keras.StatelessScope():
         outputs = [
             leaf if isinstance(leaf, keras.KerasTensor) else None
             for leaf in keras.tree.flatten(call(*tensors))
         ]
-        return graph.Trace(name, tensors, outputs, _nodes(outputs))
+        return graph.Trace(name, tensors, outputs, producers(outputs))
 
 
 @contextlib.contextmanager
-def _without_a_trace(operations: Collection[keras.Operation]) -> Iterator[None]:
+def without_a_trace(operations: Collection[keras.Operation]) -> Iterator[None]:
     """Make operations forget the calls inside the `with` block."""
     lists = [nodes for each in operations for nodes in (each._inbound_nodes, each._outbound_nodes)]
     lengths = [len(nodes) for nodes in lists]
@@ -142,10 +155,10 @@ def _shapes_by_running(layers: Collection[keras.layers.Layer]) -> Iterator[None]
             del layer.compute_output_spec
 
 
-def _nodes(outputs: Sequence[keras.KerasTensor | None]) -> list[graph.Node]:
+def producers(tensors: Sequence[keras.KerasTensor | None]) -> list[graph.Node]:
     """List the calls that tensors come from, producers before their consumers."""
     ordered: dict[graph.Node, None] = {}
-    pending = [_producer(tensor) for tensor in outputs if tensor is not None]
+    pending = [_producer(tensor) for tensor in tensors if tensor is not None]
     while pending:
         node = pending[-1]
         if node is None or node in ordered:

@@ -322,3 +322,19 @@ def test_layer_trains_whatever_the_precision_of_keras(floatx):
         assert np.isfinite(float(history.history["loss"][0]))
     finally:
         keras.config.set_floatx("float32")
+
+
+def test_an_expert_that_no_token_chose_is_not_computed():
+    layer = kdg.baselines.SwitchMoE(num_experts=4, hidden_units=3, top_k=2)
+    layer.build((None, 2))
+    layer.router.kernel.assign([[3.0, 2.0, 1.0, 0.0], [0.0] * 4])
+    for kernel in (layer.hidden_kernel, layer.output_kernel):
+        kernel.assign(ops.ones(kernel.shape))
+    # The hidden units of both experts are 1 + 1, and the outputs 3 * 2. The weights add up to 1.
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(np.ones((1, 2)))), [[6.0, 6.0]], 1e-5)
+    values = np.ones((4, 2, 3))
+    values[2:] = np.nan
+    layer.hidden_kernel.assign(values)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(np.ones((1, 2)))), [[6.0, 6.0]], 1e-5)
+    # In training every expert runs, and 0 times NaN is NaN.
+    assert np.isnan(ops.convert_to_numpy(layer(np.ones((1, 2)), training=True))).all()

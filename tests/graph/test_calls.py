@@ -37,3 +37,11 @@ def test_a_layer_that_needs_values_has_no_calls():
     layer = built()
     layer.dense.call = call
     assert calls_inside(layer, (keras.KerasTensor((1, 5, 4)),), {}) == []
+
+
+def test_a_layer_keeps_a_call_of_its_own():
+    layer = built()
+    own = layer.dense.call
+    layer.dense.call = own
+    calls_inside(layer, (keras.KerasTensor((1, 5, 4)),), {})
+    assert vars(layer.dense)["call"] is own
