@@ -14,7 +14,7 @@ import keras_dynamicgate as kdg
 from keras_dynamicgate.engine import engine as engine_module
 
 pytestmark = [
-    pytest.mark.skipif(keras.backend.backend() != "torch", reason="on PyTorch only"),
+    pytest.mark.one_backend("torch"),
     pytest.mark.filterwarnings("ignore:The gate network of layer"),
 ]
 

@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 
-import keras
 import pytest
 from faults import tiny_comparison
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="on PyTorch only")
+pytestmark = pytest.mark.one_backend("torch")
 
 
 def start(folder):
