@@ -135,7 +135,7 @@ class BudgetController:
     def _raise_prices(self, rise: Any, marginal: Any) -> None:
         """Raise the prices of all gates alike, and put pressure on each by what it costs."""
         # A gate that has joined, frozen before or new, keeps a price of its own.
-        prices = ops.stack([ops.convert_to_tensor(gate.price) for gate in self._steered])
+        prices = ops.stack([gate.price.value for gate in self._steered])
         prices = ops.clip(prices + rise, -LARGEST_PRICE, LARGEST_PRICE)
         exponents = PRESSURE_GROWTH * ops.clip(prices, -LARGEST_EXPONENT, LARGEST_EXPONENT)
         pressures = ops.exp(exponents) * marginal
@@ -155,9 +155,10 @@ class BudgetController:
 
     def _cases(self, gate: Gate) -> Any:
         """Give the openness of a gate in all cases to count: now, and each steered gate in turn."""
-        usage = ops.convert_to_tensor(gate.usage)
+        # Not by `convert_to_tensor`, which on TensorFlow leaves a variable what it is.
+        usage = gate.usage.value
         opened, closed = ops.ones_like(usage), ops.zeros_like(usage)
-        cases = [ops.convert_to_tensor(gate.open_ratio)]
+        cases = [gate.open_ratio.value]
         for each in self._steered:
             cases += [opened, closed] if each is gate else [usage, usage]
         return ops.stack(cases)
