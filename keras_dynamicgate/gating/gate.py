@@ -241,10 +241,19 @@ class Gate(keras.layers.Layer):
     def _follow(self, probability: Any, decided: Any, weights: Any) -> None:
         """Keep the usage and the deterministic open ratio of each gate in the batch."""
         positions = tuple(range(len(probability.shape) - 1))
-        counted = replicas.mean(ops.ones_like(probability), weights=weights)  # 0 without samples
-        for weight, values in ((self.usage, probability), (self.open_ratio, decided)):
-            mean = ops.stop_gradient(replicas.mean(values, positions, weights))
-            weight.assign(ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight)))
+        means = [
+            ops.stop_gradient(replicas.mean(values, positions, weights))
+            for values in (probability, decided)
+        ]
+        followed = (self.usage, self.open_ratio)
+        if not replicas.all_count(probability, weights):
+            counted = replicas.mean(ops.ones_like(probability), weights=weights)
+            means = [
+                ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight))  # without samples
+                for mean, weight in zip(means, followed, strict=True)
+            ]
+        for weight, mean in zip(followed, means, strict=True):
+            weight.assign(mean)
 
     def _charge(self, probability: Any, weights: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""

@@ -147,7 +147,7 @@ def uniform_noise(shape: tuple[Any, ...], seed: Any, scale: Any = 1.0) -> Any:
     total = ops.add(ops.reshape(drawn[:rows], (*shape[:-1], 1)), drawn[rows:])
     centred = ops.subtract(ops.subtract(total, ops.floor(total)), 0.5)
     # Never 0 or 1, whose logits are not finite; float32 resolves 1 - 1e-6.
-    return ops.add(0.5, ops.multiply(centred, ops.multiply(1.0 - 2e-6, scale)))
+    return ops.add(0.5, ops.multiply(centred, (1.0 - 2e-6) * scale))
 
 
 def logistic_noise(uniform: Any) -> Any:

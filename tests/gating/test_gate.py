@@ -141,8 +141,9 @@ def test_min_open_holds_in_training_too(estimator):
 
 def test_top_k_ranks_after_noise_also_where_all_probabilities_round_to_one():
     gate = static_gate([40.0, 40.0, 60.0], top_k=2, seed=1)
-    opened = run(gate, samples=1000, training=True)
-    np.testing.assert_allclose(opened.mean(axis=0), [0.5, 0.5, 1.0], atol=0.05)
+    # In a batch, two gates keep the distance of their numbers; over batches they are alike.
+    opened = np.concatenate([run(gate, samples=8, training=True) for _ in range(30)])
+    np.testing.assert_allclose(opened.mean(axis=0), [0.5, 0.5, 1.0], atol=0.2)
 
 
 @pytest.mark.parametrize("estimator", ["threshold", "logistic"])
