@@ -8,6 +8,7 @@ from keras import ops
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
 from keras_dynamicgate.counting.count import masks_as_in_training
 from keras_dynamicgate.counting.delivery import delivery
+from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.openness import Averages
 from keras_dynamicgate.macs.model_cost import model_cost
@@ -52,11 +53,16 @@ class SteeredCost:
         """Give how often a gate is called for one sample."""
         return self._counted.calls[gate]
 
+    def all_products(self) -> list[Product]:
+        """List the products that are counted."""
+        return self._cost.all_products()
+
     def relative(self, averages: Averages) -> Tensor:
-        """Give the relative MACs, a tensor.
+        """Give the relative MACs, a tensor of shape `()` or `(cases,)`.
 
         Args:
-            averages: Dict from each gate in `gates` to a tensor of shape `(gates,)`.
+            averages: Dict from each gate in `gates` to a tensor of shape `(gates,)`, or
+                `(cases, gates)` for several cases at once.
         """
         opened = {gate: ops.ones(gate.gates, "float32") for gate in self._useless}
         return self._cost.relative_on_average({**opened, **averages})

@@ -1,6 +1,7 @@
 """One training of a model that `MacBudget` steers, from its first step to its end."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,11 +11,13 @@ from keras_dynamicgate.gating.budget import (
     LARGEST_ERROR,
     TREND_RATE,
     BudgetController,
+    BudgetPlan,
     is_steerable,
 )
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.masks import fewest_open
 from keras_dynamicgate.graph.averages import average_all, average_without
+from keras_dynamicgate.graph.kept_step import keep_step, use_step
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.utils.types import Inputs, Tensor
 
@@ -67,15 +70,15 @@ class SteeredTraining:
         steps_left *= self._cost.calls(self._gates[0])
         self._known = (epoch if steps_left or not resumed else epoch - 1, progress)
         self._epochs = epochs
-        self._controller = BudgetController(
-            self._gates,
-            self._cost.relative,
+        self._plan = BudgetPlan(
             target=self.target,
             start=max(self.target, self._relative_macs(now)),
             warmup=warmup,
             ramp=ramp,
             progress_per_step=(1.0 - progress) / steps_left if steps_left else 0.0,
         )
+        self._controller = BudgetController(self._gates, self._cost.relative)
+        self._controller.set_plan(self._plan)
         self._controller.set_progress(progress)
         for gate in self._gates:
             gate.budget = self._controller
@@ -83,12 +86,12 @@ class SteeredTraining:
         steered = [gate for gate in self._gates if is_steerable(gate)]
         weights = [weight for gate in steered for weight in gate.network.trainable_weights]
         average_without(self.model.optimizer, weights)
-        # An earlier `fit` may have compiled the step without this controller.
-        self.model.make_train_function(force=True)
+        # The step that the model has, perhaps of an earlier `fit`, knows no controller.
+        use_step(self.model, self._kind_of_step())
 
     def reach(self, epoch: int) -> None:
         """Set the progress at the beginning of an epoch if steps do not tell it."""
-        if self._controller.progress_per_step == 0.0:
+        if self._plan.progress_per_step == 0.0:
             first, progress = self._known
             done = (epoch - first) / (self._epochs - first)
             self._controller.set_progress(progress + (1.0 - progress) * done)
@@ -96,7 +99,7 @@ class SteeredTraining:
     def end(self) -> None:
         """Take the controller out of the gates."""
         forget_budgets(self.model)
-        self.model.train_function = None  # It was compiled with the controller.
+        keep_step(self.model, self._kind_of_step())
 
     def relative_macs(self) -> float:
         """Give the relative MACs of the last steps, of which a single one may be far off."""
@@ -104,15 +107,26 @@ class SteeredTraining:
 
     def _steered_macs(self) -> float:
         progress, _, _, trend = self._state()
-        controller = self._controller
-        counted = (progress - controller.warmup) / (controller.progress_per_step or 1e-3)
+        plan = self._plan
+        counted = (progress - plan.warmup) / (plan.progress_per_step or 1e-3)
         if counted >= 1.0:
             # A running mean, which the warm-up has brought to 0.
             error = trend / (1.0 - (1.0 - TREND_RATE) ** counted)
             if abs(error) < 0.9 * LARGEST_ERROR:  # and is not cut off
-                allowed = controller.allowance(ops.convert_to_tensor(progress, "float32"))
-                return float(ops.convert_to_numpy(allowed)) * math.exp(error)
+                allowed = ops.convert_to_numpy(plan.allowance(progress))
+                return float(allowed) * math.exp(error)
         return self._relative_macs(self._open_ratios())
+
+    def _kind_of_step(self) -> tuple[Any, ...]:
+        """Give what a step is compiled for: which gates are steered, and what each product costs.
+
+        Layers are compared by identity.
+        """
+        products = [
+            (product.macs, product.inputs, product.outputs, product.of_gate, id(product.kept))
+            for product in self._cost.all_products()
+        ]
+        return self._gates, [is_steerable(gate) for gate in self._gates], products
 
     def _state(self) -> list[float]:
         return [float(each) for each in ops.convert_to_numpy(self._gates[0].budget_state)]

@@ -61,7 +61,7 @@ def worth_a_gate(composite: keras.layers.Layer, node: Any, layers: Any) -> Any:
     inputs = [product.inputs for product in cost.all_products() if product.inputs is not None]
 
     def shares(closed: Any) -> Any:
-        average = {layer: ops.zeros(()) if layer in closed else ops.ones(()) for layer in layers}
+        average = {layer: ops.zeros(1) if layer in closed else ops.ones(1) for layer in layers}
         return [float(ops.convert_to_numpy(opening.share(average))) for opening in inputs]
 
     chosen: list = []

@@ -34,6 +34,8 @@ class Line:
         deviation: The same for the sample standard deviations; 0 for a single run.
         theoretical: Whether the multiply-accumulates count weights that no dense product can skip.
         settings: Dict of the choices made for this family and budget.
+        validation: Float, the mean accuracy on the validation split after the last epoch, or `None`
+            where there is no such split.
     """
 
     model: str
@@ -43,6 +45,7 @@ class Line:
     deviation: dict[str, float]
     theoretical: bool
     settings: dict[str, Any]
+    validation: float | None
 
 
 MEASURED = (
@@ -82,6 +85,7 @@ def _order(model: str, target: float | None) -> tuple[bool, float, tuple[int, bo
 def _line(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> Line:
     _check_settings(model, target, runs)
     values = {name: np.array([run[name] for run in runs], "float64") for name in MEASURED}
+    histories = [run.get("history", {}).get("val_accuracy", []) for run in runs]
     several = len(runs) > 1
     return Line(
         model=model,
@@ -93,7 +97,29 @@ def _line(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> L
         },
         theoretical=any(run["theoretical"] for run in runs),
         settings=runs[0]["settings"],
+        validation=float(np.mean([history[-1] for history in histories]))
+        if all(histories)
+        else None,
     )
+
+
+def chosen(lines: Iterable[Line]) -> Line:
+    """Choose the line that is best on the validation split, never by the test split.
+
+    Args:
+        lines: At least one `Line` of one data set; the first one wins a tie.
+
+    Raises:
+        ValueError: If a line has no accuracy on a validation split.
+    """
+    lines = list(lines)
+    without = [line.model for line in lines if line.validation is None]
+    if without:
+        raise ValueError(
+            "Argument `lines` must hold models that were measured on a validation split while they "
+            f"were trained. Received: lines with {without} without one"
+        )
+    return max(lines, key=lambda line: line.validation or 0.0)
 
 
 def _check_settings(model: str, target: float | None, runs: Sequence[dict[str, Any]]) -> None:

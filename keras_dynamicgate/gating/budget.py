@@ -1,5 +1,6 @@
 """The controller that steers all gates of a model to one budget, inside the training step."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,34 @@ NOISE_ENDS_AT = 0.7
 INITIAL_STATE = (0.0, LARGEST_GAIN, 0.0, 0.0)
 
 
+@dataclasses.dataclass(frozen=True)
+class BudgetPlan:
+    """What a budget asks of one training; floats, or scalar tensors inside the step.
+
+    Attributes:
+        target: The relative MACs to end with.
+        start: The relative MACs to start from.
+        warmup: The share of the training before the allowance falls.
+        ramp: The share of the training in which it falls from `start` to `target`.
+        progress_per_step: The share of the training that a step takes; 0 if that is not known and
+            `progress` is set from outside.
+    """
+
+    target: Any
+    start: Any
+    warmup: Any
+    ramp: Any
+    progress_per_step: Any
+
+    def allowance(self, progress: Any) -> Any:
+        """Give the relative MACs that are allowed at a share of the training."""
+        ramped = (progress - self.warmup) / ops.maximum(self.ramp, 1e-6)
+        return self.start + (self.target - self.start) * ops.clip(ramped, 0.0, 1.0)
+
+
+PLAN_SIZE = len(dataclasses.fields(BudgetPlan))
+
+
 def is_steerable(gate: Gate) -> bool:
     """Tell whether a price can change what a `Gate` does: not with `top_k`, not while frozen."""
     return gate.top_k is None and gate.trainable
@@ -47,38 +76,23 @@ class BudgetController:
     layers learn to work with the masks of inference.
 
     All state is in non-trainable weights of the gates: it changes inside the compiled step, is
-    saved with the model and resumes with it.
+    saved with the model and resumes with it. The plan is in a weight, too, which is not saved, so
+    that one compiled step serves trainings of any length to any budget.
 
     Args:
         gates: List of the `Gate` layers of the model, in the order in which they run.
-        relative_macs: Function that gives the relative MACs for a dict from `Gate` to the average
-            openness of its gates, of shape `(gates,)`.
-        target: Float, the relative MACs to end with.
-        start: Float, the relative MACs to start from.
-        warmup: Float, the share of the training before the allowance falls.
-        ramp: Float, the share of the training in which it falls from `start` to `target`.
-        progress_per_step: Float, the share of the training that a step takes; 0 if that is not
-            known and `progress` is set from outside.
+        relative_macs: Function that gives the relative MACs, of shape `(cases,)`, for a dict from
+            `Gate` to the average openness of its gates, of shape `(cases, gates)`.
     """
 
-    def __init__(
-        self,
-        gates: Sequence[Gate],
-        relative_macs: Callable[[Averages], Any],
-        *,
-        target: float,
-        start: float,
-        warmup: float,
-        ramp: float,
-        progress_per_step: float,
-    ) -> None:
+    def __init__(self, gates: Sequence[Gate], relative_macs: Callable[[Averages], Any]) -> None:
         self.gates = gates
         self.relative_macs = relative_macs
-        self.target = target
-        self.start = start
-        self.warmup = warmup
-        self.ramp = ramp
-        self.progress_per_step = progress_per_step
+        self._steered = [gate for gate in gates if is_steerable(gate)]
+
+    def set_plan(self, plan: BudgetPlan) -> None:
+        """Set what this training is to reach."""
+        self.gates[0].budget_plan.weight.assign(dataclasses.astuple(plan))
 
     def set_progress(self, progress: float) -> None:
         """Set the share of the training that is done."""
@@ -91,11 +105,14 @@ class BudgetController:
         """Move on by one training step, when the first gate of the model is called."""
         if gate is not self.gates[0]:
             return
+        plan = BudgetPlan(*ops.unstack(ops.convert_to_tensor(gate.budget_plan.weight), PLAN_SIZE))
         state = ops.convert_to_tensor(gate.budget_state)
         progress, gain, drift, trend = ops.unstack(state, len(INITIAL_STATE))
-        progress = progress + self.progress_per_step
-        started = ops.cast(progress > self.warmup, "float32")
-        error = started * self._error(self.allowance(progress))
+        progress = progress + plan.progress_per_step
+        started = ops.cast(progress > plan.warmup, "float32")
+        measured, marginal = self._costs()
+        error = ops.log(measured / plan.allowance(progress))
+        error = started * ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
         gain = ops.where(error * trend >= 0.0, gain * GAIN_RISE, gain * GAIN_FALL)
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
         trend = trend + TREND_RATE * (error - trend)
@@ -104,36 +121,44 @@ class BudgetController:
         # In proportion to the gain, so that it is damped alike wherever gates lie close together.
         drift = ops.where(trend * drift < 0.0, drift * DRIFT_FALL, drift)
         drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
-        rise = gain * error + started * drift
+        self._keep(ops.stack([progress, gain, drift, trend]), progress)
+        self._raise_prices(gain * error + started * drift, started * marginal)
+
+    def _keep(self, state: Any, progress: Any) -> None:
+        """Keep the state of the controller, and the noise that it leaves, in all gates."""
         fading = (NOISE_ENDS_AT - progress) / (NOISE_ENDS_AT - NOISE_FADES_FROM)
         noise_scale = ops.clip(fading, 0.0, 1.0)
-        usage = {each: ops.convert_to_tensor(each.usage) for each in self.gates}
-        for each in self.gates:
-            each.budget_state.assign(ops.stack([progress, gain, drift, trend]))
-            each.noise_scale.assign(noise_scale)
-            if is_steerable(each):
-                # A gate that has joined, frozen before or new, keeps a price of its own.
-                price = ops.clip(each.price + rise, -LARGEST_PRICE, LARGEST_PRICE)
-                exponent = PRESSURE_GROWTH * ops.clip(price, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-                each.price.assign(price)
-                multiplier = started * ops.exp(exponent)
-                each.pressure.assign(multiplier * self._marginal_macs(each, usage))
+        for gate in self.gates:
+            gate.budget_state.assign(state)
+            gate.noise_scale.assign(noise_scale)
 
-    def allowance(self, progress: Any) -> Any:
-        """Give the relative MACs that are allowed at a share of the training."""
-        ramped = ops.clip((progress - self.warmup) / max(self.ramp, 1e-6), 0.0, 1.0)
-        return self.start + (self.target - self.start) * ramped
+    def _raise_prices(self, rise: Any, marginal: Any) -> None:
+        """Raise the prices of all gates alike, and put pressure on each by what it costs."""
+        # A gate that has joined, frozen before or new, keeps a price of its own.
+        prices = ops.stack([gate.price.value for gate in self._steered])
+        prices = ops.clip(prices + rise, -LARGEST_PRICE, LARGEST_PRICE)
+        exponents = PRESSURE_GROWTH * ops.clip(prices, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+        pressures = ops.exp(exponents) * marginal
+        for number, gate in enumerate(self._steered):
+            gate.price.assign(prices[number])
+            gate.pressure.assign(pressures[number])
 
-    def _error(self, allowance: Any) -> Any:
-        """Compare what the masks of the last step cost with what is allowed."""
-        open_ratios = {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self.gates}
-        measured = self.relative_macs(open_ratios)
-        error = ops.log(measured / allowance)
-        return ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
+    def _costs(self) -> tuple[Any, Any]:
+        """Give what the masks of the last step cost, and what each steered gate costs more open.
 
-    def _marginal_macs(self, gate: Gate, usage: Averages) -> Any:
-        """Give what the model costs more with this gate open than with it closed."""
-        opened, closed = ops.ones(gate.gates, "float32"), ops.zeros(gate.gates, "float32")
-        return self.relative_macs({**usage, gate: opened}) - self.relative_macs(
-            {**usage, gate: closed}
-        )
+        The second, of shape `(steered gates,)`, is the difference in relative MACs between this
+        gate all open and all closed, with the others as they are used.
+        """
+        cases = {gate: self._cases(gate) for gate in self.gates}
+        costs = ops.broadcast_to(self.relative_macs(cases), (1 + 2 * len(self._steered),))
+        return costs[0], costs[1::2] - costs[2::2]
+
+    def _cases(self, gate: Gate) -> Any:
+        """Give the openness of a gate in all cases to count: now, and each steered gate in turn."""
+        # Not by `convert_to_tensor`, which on TensorFlow leaves a variable what it is.
+        usage = gate.usage.value
+        opened, closed = ops.ones_like(usage), ops.zeros_like(usage)
+        cases = [gate.open_ratio.value]
+        for each in self._steered:
+            cases += [opened, closed] if each is gate else [usage, usage]
+        return ops.stack(cases)

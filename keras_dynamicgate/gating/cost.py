@@ -78,14 +78,19 @@ class Product:
         """Give the multiply-accumulates, a tensor, for the average openness of each gate.
 
         Args:
-            averages: Dict from gate to a tensor of shape `(gates,)`, or a scalar where no weights
-                have been removed.
+            averages: Dict from gate to a tensor of shape `(gates,)`, or `(cases, gates)` for
+                several cases at once, which gives one number for each.
         """
         if self.kept is not None:
-            rows = {gate: ops.expand_dims(average, 0) for gate, average in averages.items()}
+            rows = {
+                gate: ops.reshape(average, (-1, average.shape[-1]))
+                for gate, average in averages.items()
+            }
             kept = ops.cast(ops.convert_to_tensor(self.kept), "float32")
             open_weights = self._open_weights(kept, rows, ops)
-            return ops.mean(open_weights) * (self.macs / math.prod(kept.shape))
+            cases = ops.mean(ops.reshape(open_weights, (open_weights.shape[0], -1)), axis=-1)
+            several = any(len(average.shape) > 1 for average in averages.values())
+            return (cases if several else cases[0]) * (self.macs / math.prod(kept.shape))
         macs: Any = float(self.macs)
         for part in (self.inputs, self.outputs):
             if part is not None:

@@ -9,11 +9,12 @@ from keras import ops
 
 from keras_dynamicgate.gating import arguments, masks, networks, record, replicas
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
-from keras_dynamicgate.gating.budget import INITIAL_STATE, BudgetController
+from keras_dynamicgate.gating.budget import INITIAL_STATE, PLAN_SIZE, BudgetController
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
 from keras_dynamicgate.graph.loops import compiled_loop_around
+from keras_dynamicgate.graph.unsaved import UnsavedWeight
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
 
@@ -40,12 +41,14 @@ class Gate(keras.layers.Layer):
             last training batch.
         penalty: Scalar weight, what the last training step was charged.
         penalty_scale: Scalar weight that multiplies the usage regularizer.
-        noise_scale: Scalar weight with which a budget multiplies the noise of
-            `estimator="logistic"` while it trains; without one the noise is all there.
+        noise_scale: Scalar weight from 0 to 1, the share of the noise of `estimator="logistic"`
+            that a budget leaves while it trains; without one the noise is all there.
         price: Scalar weight that is taken from every logit, in units of the temperature: set by a
             budget, 0 without one.
         pressure: Scalar weight, the penalty that a budget puts on usage.
         budget_state: Weight of shape `(4,)`, what the controller of a budget remembers.
+        budget_plan: Layer that holds the `BudgetPlan` of the training that runs, which is not
+            saved.
         budget: The `BudgetController` of the training that runs, or `None`.
 
     Raises:
@@ -78,6 +81,7 @@ class Gate(keras.layers.Layer):
         self.seed_generator = None
         if self.estimator in ("bernoulli", "logistic"):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.budget_plan = UnsavedWeight(PLAN_SIZE, name="budget_plan")
         self.budget: BudgetController | None = None
 
     @property
@@ -202,13 +206,21 @@ class Gate(keras.layers.Layer):
             mask = masks.keep_open(mask, logits, self.min_open)
             return masks.straight_through(mask, probability)
         if self.estimator == "logistic":
-            noise = masks.logistic_noise(shape, self.seed_generator)
-            scale = ops.convert_to_tensor(self.temperature)
-            if self.budget is not None:  # else what a budget has left behind says nothing
-                scale = ops.multiply(scale, self.noise_scale)
-            logits = ops.add(logits, ops.multiply(scale, noise))
-            probability = masks.gate_probability(logits, self.temperature)
+            return self._logistic_mask(logits, probability, shape)
         return masks.straight_through(self._hard_mask(logits, probability), probability)
+
+    def _logistic_mask(self, logits: Any, probability: Any, shape: tuple[Any, ...]) -> Any:
+        """Decide after logistic noise on the logits, with the gradient of where it has led."""
+        # Without a budget, what an earlier one has left behind says nothing.
+        scale = 1.0 if self.budget is None else ops.convert_to_tensor(self.noise_scale)
+        uniform = masks.uniform_noise(shape, self.seed_generator, scale)
+        noisy = ops.stop_gradient(masks.noisy_probability(probability, uniform))
+        if self.top_k is not None or self.min_open:  # ranks, for which probabilities are too coarse
+            noise = ops.multiply(self.temperature, masks.logistic_noise(uniform))
+            decided = self._hard_mask(ops.add(logits, noise), noisy)
+        else:
+            decided = masks.threshold_mask(noisy, self.threshold)
+        return masks.straight_to_logits(decided, noisy, ops.divide(logits, self.temperature))
 
     def _refuse_compiled_loop(self) -> None:
         loop = compiled_loop_around(self)
@@ -229,10 +241,19 @@ class Gate(keras.layers.Layer):
     def _follow(self, probability: Any, decided: Any, weights: Any) -> None:
         """Keep the usage and the deterministic open ratio of each gate in the batch."""
         positions = tuple(range(len(probability.shape) - 1))
-        counted = replicas.mean(ops.ones_like(probability), weights=weights)  # 0 without samples
-        for weight, values in ((self.usage, probability), (self.open_ratio, decided)):
-            mean = ops.stop_gradient(replicas.mean(values, positions, weights))
-            weight.assign(ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight)))
+        means = [
+            ops.stop_gradient(replicas.mean(values, positions, weights))
+            for values in (probability, decided)
+        ]
+        followed = (self.usage, self.open_ratio)
+        if not replicas.all_count(probability, weights):
+            counted = replicas.mean(ops.ones_like(probability), weights=weights)
+            means = [
+                ops.where(counted > 0.0, mean, ops.convert_to_tensor(weight))  # without samples
+                for mean, weight in zip(means, followed, strict=True)
+            ]
+        for weight, mean in zip(followed, means, strict=True):
+            weight.assign(mean)
 
     def _charge(self, probability: Any, weights: Any) -> None:
         """Add what the regularizer and the budget ask for open gates to the loss."""

@@ -106,14 +106,72 @@ def straight_through(mask: Any, probability: Any) -> Any:
     return ops.add(ops.stop_gradient(mask), zero)
 
 
-def logistic_noise(shape: tuple[Any, ...], seed: Any) -> Any:
-    """Sample standard logistic noise, which turns a threshold into a draw with `sigmoid` odds."""
-    # Keeps both logarithms finite: float32 resolves 1 - 1e-6.
-    uniform = keras.random.uniform(shape, 1e-6, 1.0 - 1e-6, dtype="float32", seed=seed)
-    return ops.subtract(ops.log(uniform), ops.log1p(ops.negative(uniform)))
+def straight_to_logits(mask: Any, probability: Any, scaled_logits: Any) -> Any:
+    """Give the mask forward and, backward, the gradient of a sigmoid where it is `probability`.
+
+    The gradient goes to logits that may broadcast to the mask, as those of static gates do; what
+    was drawn for each sample takes part as a constant.
+
+    Args:
+        mask: Tensor of zeros and ones.
+        probability: Tensor of the same shape and dtype: the sigmoid `p`, whose derivative is
+            `p (1 - p)`.
+        scaled_logits: Tensor that broadcasts to that shape, the logits over the temperature.
+
+    Returns:
+        A tensor equal to `mask`, bit for bit.
+    """
+    slope = ops.subtract(probability, ops.square(probability))
+    zero = ops.subtract(scaled_logits, ops.stop_gradient(scaled_logits))
+    return ops.add(ops.stop_gradient(mask), ops.multiply(ops.stop_gradient(slope), zero))
+
+
+def uniform_noise(shape: tuple[Any, ...], seed: Any, scale: Any = 1.0) -> Any:
+    """Sample uniform numbers between 0 and 1, of which any two are independent.
+
+    Each is the sum, without its whole part, of a number of its sample and position and a number of
+    its gate. So masks have the means and covariances of independent draws, while only as many
+    random numbers are needed as there are positions and gates, not their product.
+
+    Args:
+        shape: Tuple, the shape `(..., gates)`.
+        seed: A `keras.random.SeedGenerator` or an integer.
+        scale: Float or scalar tensor from 0 to 1, how far from 1/2 they may lie, as a share of
+            all the way. Defaults to 1.0.
+
+    Returns:
+        A float32 tensor.
+    """
+    rows = math.prod(shape[:-1])
+    drawn = keras.random.uniform((rows + shape[-1],), dtype="float32", seed=seed)
+    total = ops.add(ops.reshape(drawn[:rows], (*shape[:-1], 1)), drawn[rows:])
+    centred = ops.subtract(ops.subtract(total, ops.floor(total)), 0.5)
+    # Never 0 or 1, whose logits are not finite; float32 resolves 1 - 1e-6.
+    return ops.add(0.5, ops.multiply(centred, (1.0 - 2e-6) * scale))
+
+
+def logistic_noise(uniform: Any) -> Any:
+    """Turn uniform numbers into logistic noise, which makes a threshold a draw with fair odds."""
+    return ops.log(ops.divide(uniform, ops.subtract(1.0, uniform)))
+
+
+def noisy_probability(probability: Any, uniform: Any) -> Any:
+    """Give the probability of gates after logistic noise on their logits, without a logarithm.
+
+    With `p = sigmoid(z)`, `sigmoid(z + log(u / (1 - u)))` is `p u / (p u + (1 - p) (1 - u))`.
+
+    Args:
+        probability: Float32 tensor that broadcasts to the shape of `uniform`: `p`.
+        uniform: Float32 tensor of numbers between 0 and 1: `u`.
+
+    Returns:
+        A float32 tensor of the shape of `uniform`, above 1/2 where `u` is above `1 - p`.
+    """
+    opened = ops.multiply(probability, uniform)
+    closed = ops.multiply(ops.subtract(1.0, probability), ops.subtract(1.0, uniform))
+    return ops.divide(opened, ops.add(opened, closed))
 
 
 def bernoulli_mask(probability: Any, shape: tuple[Any, ...], seed: Any) -> Any:
     """Sample a mask whose gates are open with the given probabilities."""
-    uniform = keras.random.uniform(shape, dtype="float32", seed=seed)
-    return ops.cast(ops.less(uniform, probability), probability.dtype)
+    return ops.cast(ops.less(uniform_noise(shape, seed), probability), probability.dtype)

@@ -39,7 +39,7 @@ class Open:
         raise NotImplementedError
 
     def share(self, averages: Averages) -> Any:
-        """Give the open share for the average openness of gates: scalars or of shape `(gates,)`.
+        """Give the open share, of shape `(...)`, for an average openness of shape `(..., gates)`.
 
         Different gates count as independent of each other.
         """
@@ -71,7 +71,7 @@ class GateOpen(Open):
         return xp.repeat(masks[self.gate], self.block_size, axis=-1)
 
     def share(self, averages: Averages) -> Any:
-        return ops.mean(averages[self.gate])
+        return ops.mean(averages[self.gate], axis=-1)
 
     def fraction(self, masks: Masks) -> Any:
         return masks[self.gate].mean(axis=-1)

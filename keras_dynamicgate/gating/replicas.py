@@ -36,11 +36,18 @@ def mean(values: Any, axis: int | tuple[int, ...] | None = None, weights: Any = 
         >>> float(replicas.mean(values, weights=keras.ops.array([[1.0], [0.0]])))
         0.5
     """
+    if all_count(values, weights):
+        return ops.mean(values, axis)
     counted = count(values, weights)
     if weights is not None:
         values = ops.multiply(values, weights)
     total = ops.sum(values, axis)
     return mean_of_sum(total, ops.divide(counted, ops.cast(ops.size(total), "float32")))
+
+
+def all_count(values: Any, weights: Any = None) -> bool:
+    """Tell whether it is known beforehand that there are values and that each of them counts."""
+    return weights is None and all(values.shape) and _replicas() == 1
 
 
 def count(values: Any, weights: Any = None) -> Any:

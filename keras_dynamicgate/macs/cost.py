@@ -128,7 +128,8 @@ class ModelCost:
         Different gates count as independent of each other.
 
         Args:
-            averages: Dict from `Gate` to a tensor of shape `(gates,)` with numbers from 0 to 1.
+            averages: Dict from `Gate` to a tensor of shape `(gates,)`, or `(cases, gates)` for
+                several cases at once, with numbers from 0 to 1.
         """
         macs = sum(product.executed_on_average(averages) for product in self.all_products())
         return macs / max(self.dense(), 1)

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.gating.budget import BudgetController
+from keras_dynamicgate.gating.budget import BudgetController, BudgetPlan
 from keras_dynamicgate.gating.gate import Gate
 
 RANDOM = np.random.default_rng(0)
@@ -185,9 +185,8 @@ def controller(open_ratio, progress, **arguments):
     gate.open_ratio.assign([open_ratio, open_ratio])
     gate.usage.assign([open_ratio, open_ratio])
     settings = {"target": 0.5, "start": 1.0, "warmup": 0.1, "ramp": 0.4, "progress_per_step": 0.0}
-    budget = BudgetController(
-        [gate], lambda averages: ops.mean(averages[gate]), **{**settings, **arguments}
-    )
+    budget = BudgetController([gate], lambda averages: ops.mean(averages[gate], axis=-1))
+    budget.set_plan(BudgetPlan(**{**settings, **arguments}))
     budget.set_progress(progress)
     return gate, budget
 
@@ -200,8 +199,8 @@ def value(tensor):
     ("progress", "allowed"), [(0.0, 1.0), (0.1, 1.0), (0.3, 0.75), (0.5, 0.5), (1.0, 0.5)]
 )
 def test_allowance_falls_in_a_line_after_the_warm_up(progress, allowed):
-    _, budget = controller(1.0, progress)
-    assert value(budget.allowance(ops.array(progress))) == pytest.approx(allowed)
+    plan = BudgetPlan(target=0.5, start=1.0, warmup=0.1, ramp=0.4, progress_per_step=0.0)
+    assert value(plan.allowance(progress)) == pytest.approx(allowed)
 
 
 def test_nothing_is_charged_in_the_warm_up():
@@ -229,15 +228,8 @@ def test_gates_that_join_keep_prices_of_their_own_and_rise_with_the_others(progr
         gate.price.assign(price)
         gate.open_ratio.assign([0.75, 0.75])
     gates[2].trainable = False
-    budget = BudgetController(
-        gates,
-        lambda averages: ops.mean(averages[gates[0]]),
-        target=0.5,
-        start=1.0,
-        warmup=0.1,
-        ramp=0.4,
-        progress_per_step=0.0,
-    )
+    budget = BudgetController(gates, lambda averages: ops.mean(averages[gates[0]], axis=-1))
+    budget.set_plan(BudgetPlan(0.5, 1.0, warmup=0.1, ramp=0.4, progress_per_step=0.0))
     budget.set_progress(progress)
     budget.step(gates[0])
     assert [value(gate.price) for gate in gates] == pytest.approx([5.0 + rise, rise, -1.0])

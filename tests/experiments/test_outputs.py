@@ -1,6 +1,6 @@
 import pytest
 
-from keras_dynamicgate.experiments.tables import markdown_table, summarise
+from keras_dynamicgate.experiments.tables import chosen, markdown_table, summarise
 from keras_dynamicgate.utils.pareto import pareto_front
 
 
@@ -74,3 +74,24 @@ def test_markdown_table_has_spread_gates_settings_and_marks_what_is_theoretical(
 def test_pareto_front_leaves_out_what_another_beats_in_both():
     points = [(0.5, 90.0), (0.3, 91.0), (0.3, 89.0), (1.0, 92.0)]
     assert pareto_front(points) == [(0.3, 91.0), (1.0, 92.0)]
+
+
+def test_line_is_chosen_by_its_last_validation_accuracy_and_not_by_the_test_split():
+    runs = [
+        {**result(model, 0.3, seed, accuracy), "history": {"val_accuracy": [1.0, last]}}
+        for model, accuracy, lasts in (
+            ("static", 0.7, (0.8, 0.9)),
+            ("dynamic", 0.9, (0.7, 0.9)),
+        )
+        for seed, last in enumerate(lasts)
+    ]
+    summary = summarise(runs)
+    assert [line.validation for line in summary] == pytest.approx([0.85, 0.8])
+    assert chosen(summary).model == "static"
+
+
+def test_model_without_a_validation_split_cannot_be_chosen():
+    [line] = summarise([{**result("static", 0.3, 0, 0.9), "history": {}}])
+    assert line.validation is None
+    with pytest.raises(ValueError, match=r"on a validation split.*\['static'\] without one"):
+        chosen([line])
