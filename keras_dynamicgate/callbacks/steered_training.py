@@ -75,7 +75,7 @@ class SteeredTraining:
             start=max(self.target, self._relative_macs(now)),
             warmup=warmup,
             ramp=ramp,
-            progress_per_step=(1.0 - progress) / steps_left if steps_left else 0.0,
+            progress_per_step=_progress_per_step(progress, steps_left),
         )
         self._controller = BudgetController(self._gates, self._cost.relative)
         self._controller.set_plan(self._plan)
@@ -165,6 +165,14 @@ def forget_budgets(model: keras.Model) -> None:
         layer.gate.budget = None
         layer.gate.penalty.assign(0.0)
     average_all(model.optimizer)
+
+
+def _progress_per_step(progress: float, steps_left: int) -> float:
+    """Give the share of the training that a step takes, 0 if its length is not known."""
+    if not steps_left or progress >= 1.0:
+        return 0.0
+    # Whole steps, or a training that goes on would take other ones, by the last digit.
+    return 1.0 / round(steps_left / (1.0 - progress))
 
 
 def _least_open(gate: Gate) -> float:

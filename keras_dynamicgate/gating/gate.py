@@ -109,6 +109,7 @@ class Gate(keras.layers.Layer):
         self.price = self._state("price", 0.0)
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
+        self.budget_plan.build()
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if training and self.budget is not None:
@@ -213,9 +214,10 @@ class Gate(keras.layers.Layer):
         """Decide after logistic noise on the logits, with the gradient of where it has led."""
         # Without a budget, what an earlier one has left behind says nothing.
         scale = 1.0 if self.budget is None else ops.convert_to_tensor(self.noise_scale)
-        uniform = masks.uniform_noise(shape, self.seed_generator, scale)
+        ranked = self.top_k is not None or bool(self.min_open)
+        uniform = masks.uniform_noise(shape, self.seed_generator, scale, ranked)
         noisy = ops.stop_gradient(masks.noisy_probability(probability, uniform))
-        if self.top_k is not None or self.min_open:  # ranks, for which probabilities are too coarse
+        if ranked:  # for ranks, probabilities are too coarse
             noise = ops.multiply(self.temperature, masks.logistic_noise(uniform))
             decided = self._hard_mask(ops.add(logits, noise), noisy)
         else:

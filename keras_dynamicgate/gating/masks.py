@@ -126,26 +126,34 @@ def straight_to_logits(mask: Any, probability: Any, scaled_logits: Any) -> Any:
     return ops.add(ops.stop_gradient(mask), ops.multiply(ops.stop_gradient(slope), zero))
 
 
-def uniform_noise(shape: tuple[Any, ...], seed: Any, scale: Any = 1.0) -> Any:
+def uniform_noise(shape: tuple[Any, ...], seed: Any, scale: Any = 1.0, ranked: bool = False) -> Any:
     """Sample uniform numbers between 0 and 1, of which any two are independent.
 
-    Each is the sum, without its whole part, of a number of its sample and position and a number of
-    its gate. So masks have the means and covariances of independent draws, while only as many
-    random numbers are needed as there are positions and gates, not their product.
+    Unless gates are ranked, each is the sum, without its whole part, of a number of its sample and
+    position and a number of its gate. So masks have the means and covariances of independent draws,
+    while only as many random numbers are needed as there are positions and gates, not their
+    product.
 
     Args:
         shape: Tuple, the shape `(..., gates)`.
         seed: A `keras.random.SeedGenerator` or an integer.
         scale: Float or scalar tensor from 0 to 1, how far from 1/2 they may lie, as a share of
             all the way. Defaults to 1.0.
+        ranked: Whether the gates of a sample are compared with each other. Then each number is
+            drawn by itself: sums would rank the gates of all samples in nearly the same order.
+            Defaults to `False`.
 
     Returns:
         A float32 tensor.
     """
-    rows = math.prod(shape[:-1])
-    drawn = keras.random.uniform((rows + shape[-1],), dtype="float32", seed=seed)
-    total = ops.add(ops.reshape(drawn[:rows], (*shape[:-1], 1)), drawn[rows:])
-    centred = ops.subtract(ops.subtract(total, ops.floor(total)), 0.5)
+    if ranked:
+        drawn = keras.random.uniform(shape, dtype="float32", seed=seed)
+    else:
+        rows = math.prod(shape[:-1])
+        parts = keras.random.uniform((rows + shape[-1],), dtype="float32", seed=seed)
+        total = ops.add(ops.reshape(parts[:rows], (*shape[:-1], 1)), parts[rows:])
+        drawn = ops.subtract(total, ops.floor(total))
+    centred = ops.subtract(drawn, 0.5)
     # Never 0 or 1, whose logits are not finite; float32 resolves 1 - 1e-6.
     return ops.add(0.5, ops.multiply(centred, (1.0 - 2e-6) * scale))
 

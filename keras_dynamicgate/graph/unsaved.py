@@ -18,10 +18,12 @@ class UnsavedWeight(keras.layers.Layer):
 
     def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
+        self.size = size
+
+    def build(self, input_shape: Any = None) -> None:
         self.weight = self.add_weight(
-            name="weight", shape=(size,), initializer="zeros", trainable=False, autocast=False
+            name="weight", shape=(self.size,), initializer="zeros", trainable=False, autocast=False
         )
-        self.built = True
 
     def save_own_variables(self, store: Any) -> None:
         """Write nothing."""

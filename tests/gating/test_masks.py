@@ -92,6 +92,12 @@ def test_any_two_numbers_of_uniform_noise_are_independent():
     np.testing.assert_allclose([pair.mean() for pair in pairs], 0.09, atol=0.01)
 
 
+def test_samples_rank_gates_in_orders_of_their_own():
+    # Orders of 4 gates: 4 if each sample turned the same circle, 24 if they are independent.
+    noise = numpy(masks.uniform_noise((500, 4), keras.random.SeedGenerator(0), ranked=True))
+    assert len({tuple(order) for order in noise.argsort(axis=-1)}) == 24
+
+
 @pytest.mark.parametrize(
     ("scale", "low", "high"), [(1.0, 0.0, 1.0), (0.5, 0.25, 0.75), (0, 0.5, 0.5)]
 )

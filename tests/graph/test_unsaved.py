@@ -10,6 +10,7 @@ def test_weight_is_there_to_be_set_but_in_no_file(tmp_path):
         inputs = keras.Input((3,))
         dense = keras.layers.Dense(2)
         dense.remembered = UnsavedWeight(2)
+        dense.remembered.build()
         return keras.Model(inputs, dense(inputs))
 
     one, other = model(), model()
