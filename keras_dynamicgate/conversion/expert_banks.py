@@ -95,7 +95,7 @@ class BankInModel:
 
     def _check_holder(self) -> None:
         bank = self.chosen.bank
-        inputs = ops.convert_to_tensor(_random(1, TOKENS, bank.features))
+        inputs = ops.cast(_random(1, TOKENS, bank.features), self.layer.compute_dtype)
 
         def symbolic(tokens: Any) -> keras.KerasTensor:
             return keras.KerasTensor((bank.experts, TOKENS, bank.units), dtype=tokens.dtype)

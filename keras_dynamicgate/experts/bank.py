@@ -50,8 +50,9 @@ class ExpertBank:
         self.expert_macs = sum(kernel.shape[1] * kernel.shape[2] for kernel in kernels)
 
     def weights(self) -> list[Any]:
-        """Give the stacked weights as tensors."""
-        return [ops.convert_to_tensor(weight) for weight in self._stacked.values()]
+        """Give the stacked weights as tensors of the precision that the layer computes in."""
+        dtype = self._layer.compute_dtype
+        return [ops.cast(weight, dtype) for weight in self._stacked.values()]
 
     def all(self, tokens: Any, weights: Any, stacked: Sequence[Any]) -> Any:
         """Compute every expert for every token and add up what they give.

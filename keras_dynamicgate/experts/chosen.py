@@ -136,7 +136,10 @@ def _tensorflow(bank: ExpertBank, top_k: int) -> Callable[..., Any]:
 
         return compute(first, second, rest), gradient
 
-    return lambda tokens, weights, stacked: run(tokens, weights, *stacked)
+    # As tensors: TensorFlow wants to hear of variables in a function with a gradient of its own.
+    return lambda tokens, weights, stacked: run(
+        tokens, weights, *map(tf.convert_to_tensor, stacked)
+    )
 
 
 def _torch(bank: ExpertBank, top_k: int) -> Callable[..., Any]:
