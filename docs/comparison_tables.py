@@ -82,16 +82,15 @@ def verdict(suffix):
                         task,
                         f"{target:g}",
                         *(percent(line) for line in (full, narrow, best)),
-                        best.model.removesuffix(suffix),
-                        f"{best.mean['relative_macs']:.3f}{_star(best)}",
+                        f"{best.model.removesuffix(suffix)}{_star(best)}",
                         _gain(compared, star=False),
                         won,
                         "yes" if reached else "no",
-                        f"{plain.model.removesuffix(suffix)}, {percent(plain)}",
+                        f"{plain.model.removesuffix(suffix)} {100 * plain.mean['accuracy']:.2f}",
                     ]
                 )
-    heads = ["data set", "budget", "full", "narrow", "gated", "which", "relative MACs"]
-    heads += ["over narrow", "won back", "reached", "without single weights left out"]
+    heads = ["data set", "budget", "full", "narrow", "gated", "which"]
+    heads += ["over narrow", "won back", "reached", "without *"]
     return markdown(heads, rows)
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_dynamicgate.engine import layer_steps, steps
 from keras_dynamicgate.gating import masks
@@ -125,12 +126,13 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
     gate = cast(Gate, layer.gate)
     logits = _logits(planner, layer, tensor)
     mask = planner.mask(gate.gates, block)
-    threshold = float(gate.threshold)
+    # By NumPy: on several devices, TensorFlow's variables are no numbers.
+    threshold = float(ops.convert_to_numpy(gate.threshold))
     planner.plan.steps.append(
         steps.Decide(
             logits.buffer,
             mask,
-            temperature=float(gate.temperature),
+            temperature=float(ops.convert_to_numpy(gate.temperature)),
             logit_threshold=_logit(threshold),
             top_k=gate.top_k or 0,
             fewest=masks.fewest_open(gate.min_open, gate.gates),
