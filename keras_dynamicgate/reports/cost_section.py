@@ -1,19 +1,10 @@
 """The section on multiply-accumulates: the table of `count_macs`."""
 
+from keras_dynamicgate.macs.report import HEADS as REPORT_HEADS
 from keras_dynamicgate.macs.report import LayerMacs, MacReport
 from keras_dynamicgate.reports.markup import Markup, element, heat, join, section, table
 
-HEADS = (
-    "layer",
-    "dense",
-    "expected",
-    "executed",
-    "gates",
-    "deliverable",
-    "relative",
-    "usage",
-    "open ratio",
-)
+HEADS = (*REPORT_HEADS[:-1], "usage", REPORT_HEADS[-1])
 
 
 def figures(report: MacReport, accuracy: float | None) -> Markup:
