@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Whatever a saved model may hold is imported, so that Keras knows it when it loads the model.
-from keras_dynamicgate import baselines
+from keras_dynamicgate import baselines, plasticity
 from keras_dynamicgate.conversion import gated_composite as gated_composite
 from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
@@ -66,6 +66,7 @@ __all__ = [
     "experiments",
     "gate_model",
     "load_dense_weights",
+    "plasticity",
     "plot_gates",
     "reports",
     "skip_experts",

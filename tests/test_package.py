@@ -43,9 +43,10 @@ def test_public_names_are_documented_and_in_the_reference():
         assert member.__doc__, name
         if not inspect.ismodule(member):
             assert f"::: keras_dynamicgate.{name}\n" in reference, name
-    for name in kdg.baselines.__all__:
-        assert getattr(kdg.baselines, name).__doc__, name
-        assert f"::: keras_dynamicgate.baselines.{name}\n" in reference, name
+    for room in ("baselines", "plasticity"):
+        for name in getattr(kdg, room).__all__:
+            assert getattr(getattr(kdg, room), name).__doc__, name
+            assert f"::: keras_dynamicgate.{room}.{name}\n" in reference, name
 
 
 def test_tables_say_what_the_result_files_say():

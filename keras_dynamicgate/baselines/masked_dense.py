@@ -123,7 +123,7 @@ class MaskedDense(keras.layers.Layer):
         """Tell the MAC count what one sample costs: the weights that are kept."""
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
-        product = Product(macs, inputs.open, kept=self.kept)
+        product = Product(macs, inputs.open, kept=self.kept, layer=self, nonzero=inputs.nonzero)
         # An activation across units, such as softmax, needs all of them.
         own_columns = is_feature_wise(self.activation)
         return [product], Flow(shape, producers=(product,) if own_columns else ())

@@ -90,7 +90,9 @@ class Gated(Rule):
         for mine, other in zip(_own_weights(gate), _own_weights(old), strict=True):
             # Copied, since JAX deletes the array of a variable that it updates.
             state = ops.convert_to_numpy(other)
-            mine.assign(state[gates] if other.name in ("usage", "open_ratio") else state)
+            mine.assign(
+                state[gates] if other.name in ("usage", "open_ratio", "forced_open") else state
+            )
 
 
 def _weights_of(chain: Sequence[AffineMap]) -> list[Any]:

@@ -37,6 +37,10 @@ class Product:
         of_gate: Whether it belongs to a gate network.
         kept: Array or Keras variable of zeros and ones of shape `(inputs, outputs)`, the weights
             of the kernel that are kept where single ones have been removed, `None` if all are.
+        layer: The Keras layer whose kernel of shape `(..., inputs, outputs)` is multiplied, `None`
+            where there is no such layer.
+        nonzero: Which input features may differ from 0, `None` if all may. A closed feature may be
+            another constant, whose row of the kernel then matters.
 
     Examples:
         >>> keras_dynamicgate.macs.Product(macs=64 * 10).executed({})
@@ -48,6 +52,8 @@ class Product:
     outputs: Open | None = None
     of_gate: bool = False
     kept: Any = None
+    layer: Any = None
+    nonzero: Open | None = None
 
     @property
     def theoretical(self) -> bool:

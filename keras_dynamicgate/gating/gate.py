@@ -13,6 +13,7 @@ from keras_dynamicgate.gating.budget import INITIAL_STATE, PLAN_SIZE, BudgetCont
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.gating.shadow import Shadow
 from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.graph.unsaved import UnsavedWeight
 from keras_dynamicgate.utils import checks
@@ -49,6 +50,8 @@ class Gate(keras.layers.Layer):
         budget_state: Weight of shape `(4,)`, what the controller of a budget remembers.
         budget_plan: Layer that holds the `BudgetPlan` of the training that runs, which is not
             saved.
+        shadow: The `Shadow`: which gates a training step opens besides, where an update mode of
+            `keras_dynamicgate.plasticity` says so.
         budget: The `BudgetController` of the training that runs, or `None`.
 
     Raises:
@@ -82,6 +85,7 @@ class Gate(keras.layers.Layer):
         if self.estimator in ("bernoulli", "logistic"):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.budget_plan = UnsavedWeight(PLAN_SIZE, name="budget_plan")
+        self.shadow = Shadow(name="shadow")
         self.budget: BudgetController | None = None
 
     @property
@@ -110,6 +114,7 @@ class Gate(keras.layers.Layer):
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
         self.budget_plan.build()
+        self.shadow.build((self.gates,))
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if training and self.budget is not None:
@@ -126,9 +131,11 @@ class Gate(keras.layers.Layer):
         if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
             self._follow(probability, decided, weights)
         self._charge(probability, weights)
-        if not self.trainable:
-            return masks.straight_through(decided, probability)
-        return self._training_mask(logits, probability, ops.shape(inputs))
+        if self.trainable:
+            drawn = self._training_mask(logits, probability, ops.shape(inputs))
+        else:
+            drawn = masks.straight_through(decided, probability)
+        return self.shadow(drawn, decided, probability)
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return self.network.compute_output_shape(input_shape)

@@ -191,6 +191,8 @@ class DynamicGateConv2D(GatedProduct):
             pixels * self._macs_per_position(channels),
             inputs_open if self.conv.groups == 1 else None,
         )
+        if last and self.conv.groups == 1:
+            product.layer, product.nonzero = self.conv, inputs.nonzero
         # An activation across channels, such as softmax, needs all of them, also the closed ones,
         # and a group of channels goes as a whole.
         whole_groups = (

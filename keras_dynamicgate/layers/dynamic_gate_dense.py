@@ -161,7 +161,8 @@ class DynamicGateDense(GatedProduct):
         shape = (*inputs.shape[:-1], self.units)
         macs = positions(shape) * inputs.shape[-1] * self.units
         # Only a layer with sparse weights says which of them it keeps.
-        product = Product(macs, inputs.open, kept=getattr(self.dense, "kept", None))
+        kept = getattr(self.dense, "kept", None)
+        product = Product(macs, inputs.open, kept=kept, layer=self.dense, nonzero=inputs.nonzero)
         # An activation across units, such as softmax, needs all of them, also the closed ones.
         own_columns = is_feature_wise(self.activation)
         output = Flow(shape, producers=(product,) if own_columns else ())

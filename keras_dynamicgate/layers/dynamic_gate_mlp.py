@@ -273,9 +273,11 @@ class DynamicGateMLP(GatedLayer):
         columns = opening if is_feature_wise(self.hidden_dense.activation) else None
         into_hidden = positions(shape) * inputs.shape[-1] * self.hidden_units
         products = [
-            Product(into_hidden, inputs.open, columns) for _ in range(2 if self.gated_linear else 1)
+            Product(into_hidden, inputs.open, columns, layer=layer, nonzero=inputs.nonzero)
+            for layer in self.dense_layers[:-1]
         ]
-        output = Product(positions(shape) * self.hidden_units * self.units, opening)
+        macs = positions(shape) * self.hidden_units * self.units
+        output = Product(macs, opening, layer=self.output_dense, nonzero=opening)
         return [*products, output, *gate_products], Flow(shape, producers=(output,))
 
     def get_config(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ Rule = Callable[[keras.layers.Layer, Sequence[Flow], Shape], Cost | None]
 
 def dense(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) -> Cost:
     """Rule of `Dense`."""
-    product = Product(positions(shape) * flows[0].shape[-1] * shape[-1], flows[0].open)
+    macs = positions(shape) * flows[0].shape[-1] * shape[-1]
+    product = Product(macs, flows[0].open, layer=layer, nonzero=flows[0].nonzero)
     return [product], after_product(layer, shape, product)
 
 
@@ -52,6 +53,8 @@ def convolution(layer: keras.layers.Layer, flows: Sequence[Flow], shape: Shape) 
     whole = layer.groups != 1 or not _channels_last(layer)
     inputs_open = None if whole else flows[0].channels_read(is_padded(layer))
     product = Product(macs // layer.groups, inputs_open)
+    if not whole:
+        product.layer, product.nonzero = layer, flows[0].nonzero
     if layer.groups not in (1, filters):
         # A single filter of a group saves nothing: groups are of one size.
         return [product], Flow(shape)

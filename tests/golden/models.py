@@ -306,6 +306,23 @@ def taught():
     return model
 
 
+def plastic():
+    """Build a model of which the units learn that the reference leaves closed."""
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            kdg.DynamicGateDense(16, "relu", gate="static", block_size=4, name="gated"),
+            layers.Dense(4, name="last"),
+        ]
+    )
+    model.get_layer("gated").gate.network.scaled_bias.assign([0.1, -0.1, 0.1, -0.1])
+    optimizer = kdg.plasticity.MaskedUpdate(keras.optimizers.AdamW(0.01))
+    model.compile(optimizer, "mse", jit_compile=False)
+    kdg.plasticity.set_update_mode(model, "inactive", np.ones((2, 8)))
+    model.fit(np.ones((4, 8)), np.zeros((4, 4)), verbose=0)
+    return model
+
+
 MODELS = {
     build.__name__: build
     for build in (
@@ -332,6 +349,7 @@ MODELS = {
         trained,
         experiment,
         taught,
+        plastic,
     )
 }
 
@@ -428,7 +446,8 @@ def answers(model, x, *, losses=False):
     )
     if model.compiled:
         for weight in model.non_trainable_weights:
-            if weight.path.endswith("budget_plan/weight"):
+            unset = "/shadow/" in weight.path and not np.any(_as_float32(weight))
+            if unset or weight.path.endswith("budget_plan/weight"):
                 continue  # of a training that runs, and in no file
             # A model that was not loaded puts its name in front.
             found[f"state/{weight.path.removeprefix(model.name + '/')}"] = weight

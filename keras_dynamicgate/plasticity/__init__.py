@@ -1,0 +1,15 @@
+"""Which weights learn while a model serves, and what stays as it is, bit for bit."""
+
+from keras_dynamicgate.plasticity.inactive import inactive_units
+from keras_dynamicgate.plasticity.masked_update import MaskedUpdate
+from keras_dynamicgate.plasticity.modes import set_update_mode, update_mode
+from keras_dynamicgate.plasticity.report import UpdateReport, update_report
+
+__all__ = [
+    "MaskedUpdate",
+    "UpdateReport",
+    "inactive_units",
+    "set_update_mode",
+    "update_mode",
+    "update_report",
+]
