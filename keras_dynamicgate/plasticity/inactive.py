@@ -92,8 +92,8 @@ def require_some(inactive: dict[str, np.ndarray], means: dict[str, np.ndarray], 
     counts = ", ".join(f"{int((every <= each).sum())} at tau={each}" for each in SUGGESTED)
     raise ValueError(
         "Argument `reference` must leave at least one unit inactive, and it opens every one of "
-        f"the {every.size} gates at a share above tau={tau}. Inactive would be {counts}; the least used "
-        f"gate is open at {every.min():.3g}. Raise `tau` or keep units in reserve. "
+        f"the {every.size} gates at a share above tau={tau}. Inactive would be {counts}; the least "
+        f"used gate is open at {every.min():.3g}. Raise `tau` or keep units in reserve. "
         f"Received: tau={tau!r}"
     )
 
