@@ -186,6 +186,12 @@ def _check_gate(gate: Any) -> None:
             "Argument `gate` must name a gate network. To leave a layer as it is, leave it out of "
             "`layers`. Received: gate=None"
         )
+    if gate.balance is not None:
+        raise ValueError(
+            "Argument `balance` closes each gate for some inputs from the first step on, but "
+            "`gate_model` begins with all of them open. Train a network with balanced gates from "
+            f"scratch. Received: balance={gate.balance!r}"
+        )
     threshold = gate.initial_threshold
     checks.number(
         "initial_open",

@@ -90,6 +90,7 @@ class GateNetwork(keras.layers.Layer):
         self.gates = 0
         self.units = 0
         self.initial_logit = 0.0
+        self.scaled_bias: keras.Variable | None = None
 
     def configure(self, *, gates: int, units: int, initial_logit: float) -> None:
         """Receive from the gated layer what the weights' shapes and starting values depend on.
@@ -120,7 +121,9 @@ class GateNetwork(keras.layers.Layer):
 
     @property
     def bias(self) -> Any:
-        """The bias of the logits, of shape `(gates,)`: 10 times the weight `scaled_bias`."""
+        """The bias of the logits: 10 times the weight `scaled_bias`, 0 without it."""
+        if self.scaled_bias is None:
+            return ops.zeros((self.gates,), "float32")
         return ops.multiply(self.scaled_bias, BIAS_SCALE)
 
     def logit_map(self, kernel: keras.Variable) -> AffineMap:
