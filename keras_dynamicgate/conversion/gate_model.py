@@ -55,7 +55,8 @@ def gate_model(
     stand behind the last of these, as a `DynamicGate` of the layer's name and `_gate`: a channel
     that is closed there need not be computed in any of them. Input-dependent gates have to stand in
     their layer; a `BatchNormalization` turns the zeros into another constant, and then it saves
-    its own columns alone. Frozen layers stay frozen, their gates, too.
+    its own columns alone. So have all gates in a model whose class makes its graph itself. Frozen
+    layers stay frozen, their gates, too.
 
     Args:
         model: A built Sequential or Functional model; models inside it are followed. It is not
@@ -76,19 +77,23 @@ def gate_model(
             important ones close first; they still are all open on these samples. Defaults to
             `None`: they start in a random order.
         input_gate: Boolean, whether a static `DynamicGate` is put before each gated dense layer
-            that reads the inputs of the model. Defaults to `False`.
+            that reads the inputs of the model, and is not inside one whose class makes its graph.
+            Defaults to `False`.
 
     Returns:
-        A Sequential or Functional model, not compiled, that shares nothing with the original. It
-        is a plain one also where the original is of a class of its own, such as a task model of
-        `keras_hub`: what that adds, such as `train_step` or `generate`, is not copied. Layers that
-        are shared stay shared; where an inner model shares one with what is around it, the layers
-        of inner models become layers of the model itself. A warning says if Keras could not load
-        the model from a file.
+        A model of the class of the original that shares no weights with it and is not compiled. One
+        whose class makes its graph itself, such as a task model of `keras_hub`, is made anew of its
+        config: it has its methods, such as `generate`, its attributes hold the gated layers, its
+        preprocessor is that of the original, and it is compiled as its class does by default, with
+        a sampler as that of the original. LoRAs are merged there. Layers that are shared stay
+        shared; where an inner model shares one with what is around it, the layers of inner models
+        become layers of the model itself. A warning says if Keras could not load the model from a
+        file.
 
     Raises:
         ValueError: If the model is not built, is subclassed or has no layer to gate, if `layers`
-            is malformed or matches nothing, if a layer cannot be copied, or if an argument or
+            is malformed or matches nothing, if a layer or the class of
+            a model cannot be copied, or if an argument or
             `calibration_data` does not fit the model.
 
     Examples:
@@ -157,8 +162,10 @@ def _warn_if_not_loadable(model: keras.Model) -> None:
 
 def _needs_custom_objects(model: keras.Model) -> bool:
     """Tell whether Keras loads a model, as the original, only with `custom_objects`."""
+    name = keras.saving.get_registered_name(type(model))
+    own = {} if type(model).__module__.startswith("keras.") else {"registered_name": name}
     try:
-        return bool(unregistered(model.get_config()))
+        return bool(unregistered({**own, "config": model.get_config()}))
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         return False
 

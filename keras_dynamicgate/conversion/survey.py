@@ -10,6 +10,7 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.inside import is_composite, worth_a_gate
 from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.own_class import builds_its_graph
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.macs import operations, products
@@ -109,7 +110,10 @@ def _follow(
         if type(operation) in GATED:
             new = LayerCandidate(name, operation, _refusal(operation))
             candidate = candidates.setdefault(id(operation), new)
-            candidate.reads_inputs &= all(origin.is_input for origin in origins)
+            # Where the class of a model makes its graph, nothing can be put before a layer.
+            candidate.reads_inputs &= not builds_its_graph(model) and all(
+                origin.is_input for origin in origins
+            )
             return [Origin(is_input=False, heads=frozenset({candidate}))]
         for candidate in _inside(operation, node, name):
             candidates.setdefault(id(candidate.layer), candidate)
