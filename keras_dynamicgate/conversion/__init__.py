@@ -3,6 +3,7 @@
 - `gate_model.py`: the function itself.
 - `survey.py`: what a model is made of, and which of its layers can be gated.
 - `inside.py`: which layers inside composite layers, such as transformer blocks, are worth a gate.
+- `activated.py`: which of them close others by their activation, as in SwiGLU.
 - `choice.py`: which layers are gated, with which gate arguments.
 - `copies.py`: the copy of the model, with gated layers in it.
 - `gated_composite.py`: a composite layer with gated layers in it.

@@ -8,7 +8,14 @@ import keras
 
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.calibration import check_data, start_from_data
-from keras_dynamicgate.conversion.choice import choose, gate_behind, gated_layer, is_static
+from keras_dynamicgate.conversion.choice import (
+    choose,
+    gate_behind,
+    gated_layer,
+    is_activation_gate,
+    is_static,
+    only_activated,
+)
 from keras_dynamicgate.conversion.configs import unregistered
 from keras_dynamicgate.conversion.copies import ModelCopy
 from keras_dynamicgate.conversion.inside import is_composite
@@ -67,7 +74,11 @@ def gate_model(
             arguments, such as `{"dense": {"gate": "static", "block_size": 16}}`. Types and
             functions leave heads alone. Defaults to `None`: all that can be.
         gate: Gate network as in `DynamicGateDense`. One of your own keeps the start it gives
-            itself. Defaults to `"low_rank"`.
+            itself. `"activation"` or an `ActivationGate(open_ratio=...)` needs no training: single
+            units of a feed-forward block like SwiGLU are closed where their activation is small. It
+            stands on the layers inside composite layers whose activated units are multiplied by
+            others, starts closed as far as it says and needs `calibration_data`. Defaults to
+            `"low_rank"`.
         block_size: Integer that divides the units of each gated layer, or `"auto"`. Defaults to
             `"auto"`.
         initial_open: Float between 0.5, the threshold, and 1, the gate probability that the gates
@@ -121,6 +132,8 @@ def gate_model(
             f"Received: model of type {type(model).__name__}"
         )
     candidates = survey(model)
+    if is_activation_gate(gate):
+        candidates = _activated(model, candidates, calibration_data)
     chosen = choose(candidates, layers)
     if not chosen:
         raise _nothing_to_gate(model, candidates)
@@ -144,6 +157,29 @@ def gate_model(
         start_from_data(new, new_layers, calibration_data)
     _warn_if_not_loadable(new)
     return new
+
+
+def _activated(model: keras.Model, candidates: Any, calibration_data: Any) -> Any:
+    """Leave the candidates whose gates can read their units.
+
+    Raises:
+        ValueError: If there is none, or no data to tell small units by.
+    """
+    found = only_activated(candidates)
+    if not found:
+        names = [each.name for each in candidates if not each.refusal]
+        raise ValueError(
+            "Argument `gate` must name a gate network that reads the input where no layer's "
+            "activated units are multiplied by those of another one, as in SwiGLU; "
+            f"model {model.name!r} has {names} to gate. Received: gate='activation'"
+        )
+    if calibration_data is None:
+        raise ValueError(
+            "Argument `calibration_data` must hold inputs of the model for gate='activation', some "
+            f"hundred positions, to tell which units of {found[0].name!r} and others are small. "
+            "Received: calibration_data=None"
+        )
+    return found
 
 
 def _warn_if_not_loadable(model: keras.Model) -> None:

@@ -149,3 +149,31 @@ def test_a_quantized_language_model_is_gated_where_it_is_not_quantized():
         model.backbone.transformer_layers[0]._self_attention_layer._query_dense.quantize("int8")
     gated = kdg.gate_model(model)
     np.testing.assert_allclose(logits(gated), logits(model), atol=1e-5)
+
+
+def test_gates_by_activation_leave_open_what_was_asked_for_and_need_no_training(tmp_path):
+    model = llama()
+    gated = kdg.gate_model(
+        model, gate=kdg.ActivationGate(open_ratio=0.25), calibration_data=tokens()
+    )
+    (layer,) = gated_layers(gated)
+    assert layer.path == "transformer_layer_0/feedforward_gate_dense"
+    assert layer.gate.network.activation == "silu"
+    report = kdg.count_macs(gated, tokens())
+    counted = {each.name.split("/")[-1]: each for each in report.layers}
+    # 10 positions x 32 units: a quarter of them are 80.
+    executed = counted["feedforward_gate_dense"].executed
+    assert executed == counted["feedforward_gate_dense"].dense == 5 * 8 * 32
+    assert counted["feedforward_intermediate_dense"].executed == 5 * 8 * 32 / 4
+    assert counted["feedforward_output_dense"].executed == 5 * 8 * 32 / 4
+    assert report.gates == 0
+    gated.save(tmp_path / "gated.keras")
+    loaded = keras.saving.load_model(tmp_path / "gated.keras", compile=False)
+    np.testing.assert_array_equal(logits(loaded), logits(gated))
+
+
+def test_gates_by_activation_need_data_and_an_activation():
+    with pytest.raises(ValueError, match="`calibration_data` must hold inputs of the model"):
+        kdg.gate_model(llama(), gate="activation")
+    with pytest.raises(ValueError, match="as in SwiGLU; model 'gpt2_causal_lm' has"):
+        kdg.gate_model(gpt2(), gate="activation", calibration_data=tokens())
