@@ -64,6 +64,9 @@ class GateNetwork(keras.layers.Layer):
         gates: Integer, the number of gates, set by the gated layer before the build.
         units: Integer, the number of units that the gates control, set likewise.
         initial_logit: Float, the logit that every gate starts from, set likewise.
+        input_dependent: Class attribute, whether the logits differ from input to input.
+        reads_outputs: Class attribute, whether the logits are made of the units that the gates
+            control, before they are masked, and not of the layer's input.
 
     Examples:
         A linear map without a bias for each input, whose kernel starts at 0:
@@ -82,6 +85,7 @@ class GateNetwork(keras.layers.Layer):
     """
 
     input_dependent = True
+    reads_outputs = False
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
