@@ -142,7 +142,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
 
 
 def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
-    """Add the gate network of a layer; the price of its budget goes into the bias."""
+    """Add the gate network of a layer; price and balance go into the last map."""
     network, weight = layer.gate.network, layer_steps.weight
     chain = network.affine_maps()
     if chain is None:
@@ -154,11 +154,15 @@ def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
     for affine in chain:
         function = keras.activations.get(affine.activation)
         name, slope = layer_steps.activation_of(layer, function)
+        kernel = weight(affine.kernel)
         bias = None if affine.bias is None else weight(affine.bias) * np.float32(affine.bias_scale)
         if affine is chain[-1]:
-            price = weight(layer.gate.price) * weight(layer.gate.temperature)
-            bias = -np.full(layer.gate.gates, price) if bias is None else bias - price
-        tensor = planner.product(tensor, weight(affine.kernel), bias, name, slope)
+            if name != "linear":
+                raise layer_steps.cannot_run(layer, ": the last map of its gate network is curved")
+            factor, added = layer.gate.affine()
+            kernel = kernel * factor
+            bias = added if bias is None else bias * factor + added
+        tensor = planner.product(tensor, kernel, bias, name, slope)
     return tensor
 
 
