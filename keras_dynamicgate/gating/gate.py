@@ -13,6 +13,7 @@ from keras_dynamicgate.gating.budget import INITIAL_STATE, PLAN_SIZE, BudgetCont
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.gating.price_table import PriceTable
 from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.graph.unsaved import UnsavedWeight
 from keras_dynamicgate.utils import checks
@@ -49,6 +50,8 @@ class Gate(keras.layers.Layer):
         budget_state: Weight of shape `(4,)`, what the controller of a budget remembers.
         budget_plan: Layer that holds the `BudgetPlan` of the training that runs, which is not
             saved.
+        price_table: Layer that holds a price for each budget of a training for several; files hold
+            it where there are any.
         budget: The `BudgetController` of the training that runs, or `None`.
 
     Raises:
@@ -82,6 +85,7 @@ class Gate(keras.layers.Layer):
         if self.estimator in ("bernoulli", "logistic"):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.budget_plan = UnsavedWeight(PLAN_SIZE, name="budget_plan")
+        self.price_table = PriceTable(name="price_table")
         self.budget: BudgetController | None = None
 
     @property
@@ -110,12 +114,14 @@ class Gate(keras.layers.Layer):
         self.pressure = self._state("pressure", 0.0)
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
         self.budget_plan.build()
+        self.price_table.build()
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        price = self.price
         if training and self.budget is not None:
             self.budget.step(self)
-        price = ops.multiply(self.price, self.temperature)
-        logits = ops.subtract(self.network(inputs), price)
+            price = self.budget.price(self)
+        logits = ops.subtract(self.network(inputs), ops.multiply(price, self.temperature))
         probability = masks.gate_probability(logits, self.temperature)
         decided = self._hard_mask(logits, probability)
         if not training:
