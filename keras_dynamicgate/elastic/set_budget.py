@@ -27,7 +27,7 @@ def budgets(model: keras.Model) -> tuple[float, ...]:
         >>> keras_dynamicgate.budgets(model)
         ()
     """
-    return trained_budgets(layer.gate for layer in gated_layers(model))
+    return trained_budgets(layer.gate.price_table.rows() for layer in gated_layers(model))
 
 
 def set_budget(model: keras.Model, budget: float, x: Inputs = None, batch_size: int = 256) -> None:

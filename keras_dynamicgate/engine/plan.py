@@ -11,6 +11,7 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.engine import gate_steps, layer_steps, steps
 from keras_dynamicgate.engine.layer_steps import REMEDY
+from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
@@ -177,6 +178,12 @@ class Planner:
         mask = steps.Mask(len(self.plan.masks), gates, block)
         self.plan.masks.append(mask)
         return mask
+
+    def price(self, gate: Gate) -> int:
+        """Add the price of a gate and give its index."""
+        self.plan.prices.append(float(layer_steps.weight(gate.price)))
+        self.plan.price_tables.append(gate.price_table.rows())
+        return len(self.plan.prices) - 1
 
     def product(
         self,
