@@ -130,7 +130,8 @@ class Planner:
             return tensor
         if type(layer) is keras.layers.Flatten:
             return self.flatten(layer, tensor)
-        if tensor is None and type(layer) in layer_steps.AFFINE_TYPES:
+        # Behind static gates, an offset makes something else than 0 of a closed feature.
+        if tensor is None and self.take is None and type(layer) in layer_steps.AFFINE_TYPES:
             self.rescale_input(layer)
             return None
         if isinstance(layer, DynamicGate):
