@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
@@ -58,8 +58,7 @@ class BudgetPlan:
 PLAN_SIZE = len(dataclasses.fields(BudgetPlan))
 
 
-@dataclasses.dataclass(frozen=True)
-class Follower:
+class Follower(NamedTuple):
     """How the price follows the error of a cost; scalar tensors inside the step.
 
     Attributes:
@@ -158,7 +157,7 @@ class BudgetController:
         measured, marginal = self._costs()
         error = ops.log(measured / plan.allowance(progress))
         follower, rise = Follower(*followed).follow(error, started)
-        self._keep(ops.stack([progress, *dataclasses.astuple(follower)]), progress)
+        self._keep(ops.stack([progress, *follower]), progress)
         self._raise_prices(rise, started * marginal)
 
     def price(self, gate: Gate) -> Tensor:

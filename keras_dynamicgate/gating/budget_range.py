@@ -102,7 +102,7 @@ class RangeController(BudgetController):
             budget * same,
             prices,
             pressure(prices) * started * marginal,
-            *(each * same for each in dataclasses.astuple(follower)),
+            *(each * same for each in follower),
         ]
         rows = ops.expand_dims(ops.stack(columns, axis=-1), 1)
         return ops.where(is_row > 0.0, rows, tables)

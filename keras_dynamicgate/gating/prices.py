@@ -54,9 +54,8 @@ def prices_in(tables: Mapping[Key, np.ndarray], budget: float) -> dict[Key, floa
         )
     low, high = trained[0], trained[-1]
     allowed = f"from {low:g} to {high:g}, the budgets that the model was trained for"
-    # As tables hold them, in float32.
-    ends = np.float32(low), np.float32(high)
-    checks.number("budget", budget, allowed, lambda each: ends[0] <= np.float32(each) <= ends[1])
+    low, high = float(np.float32(low)), float(np.float32(high))  # as tables hold them
+    checks.number("budget", budget, allowed, lambda each: low <= float(np.float32(each)) <= high)
     return {gate: _price(rows, budget) for gate, rows in tables.items() if len(rows)}
 
 

@@ -95,6 +95,6 @@ def test_step_of_a_model_that_is_compiled_with_another_loss_is_compiled_anew(mod
 
 def test_training_for_several_budgets_compiles_one_step_for_all_of_them(model):
     once = fit(model, kdg.MacBudget(0.7))
-    twice = fit(model, kdg.MacBudget([0.9, 0.8, 0.7]), epochs=6)
-    assert twice == 2 * once
-    assert fit(model, kdg.MacBudget((0.6, 0.9))) == twice
+    several = fit(model, kdg.MacBudget([0.9, 0.8, 0.7]))
+    assert several > once
+    assert fit(model, kdg.MacBudget((0.6, 0.9)), epochs=6) == several
