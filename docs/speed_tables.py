@@ -90,6 +90,30 @@ def skip_experts():
     return markdown(heads, rows)
 
 
+def language_model():
+    """Lay out what gates by activation do to a pretrained language model."""
+    rows = [
+        [
+            f"{row['open']:.0%}".replace("%", " %"),
+            f"{row['perplexity']:.2f}",
+            f"{100 * (row['perplexity'] / row['dense_perplexity'] - 1):+.1f} %",
+            f"{row['relative_macs']:.3f}",
+            f"{row['dense_tokens_a_second']:.1f}",
+            f"{row['tokens_a_second']:.1f}",
+        ]
+        for row in json.loads((RESULTS / "language_model.json").read_text())
+    ]
+    heads = [
+        "units open",
+        "perplexity",
+        "above dense",
+        "relative MACs",
+        "dense, tokens a second",
+        "gated (masked), tokens a second",
+    ]
+    return markdown(heads, rows)
+
+
 def trained_models():
     """Lay out how fast trained networks answer one input."""
     rows = []

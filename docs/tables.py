@@ -55,6 +55,7 @@ TABLES = {
     "engine": speed_tables.engine,
     "compact": speed_tables.compacted,
     "skip_experts": speed_tables.skip_experts,
+    "language_model": speed_tables.language_model,
     "trained_models": speed_tables.trained_models,
     "pretrained": pretrained,
     "gains": comparison_tables.gains,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 # Whatever a saved model may hold is imported, so that Keras knows it when it loads the model.
 from keras_dynamicgate import baselines
 from keras_dynamicgate.conversion import gated_composite as gated_composite
+from keras_dynamicgate.conversion import gated_model as gated_model
+from keras_dynamicgate.gating.activation_gate import ActivationGate
 from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.gating.networks import LinearGate, LowRankGate, MLPGate, StaticGate
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivationGate",
     "AffineMap",
     "BenchmarkReport",
     "CompactionReport",

@@ -3,6 +3,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 import keras_dynamicgate as kdg
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -48,6 +50,7 @@ def test_public_names_are_documented_and_in_the_reference():
         assert f"::: keras_dynamicgate.baselines.{name}\n" in reference, name
 
 
+@pytest.mark.one_backend("torch")
 def test_tables_say_what_the_result_files_say():
     finished = run("docs/tables.py", "--check")
     assert finished.returncode == 0, finished.stderr

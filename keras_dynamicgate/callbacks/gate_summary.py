@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.finite import check_finite
 from keras_dynamicgate.callbacks.requirements import require_counted_gates, require_gates
-from keras_dynamicgate.counting.count import count_macs
+from keras_dynamicgate.counting.count import class_labels, count_macs
 from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.gating.record import count_samples
 from keras_dynamicgate.graph.data_sizes import has_open_axes
@@ -24,6 +24,7 @@ from keras_dynamicgate.utils.files import written_at_once
 from keras_dynamicgate.utils.types import Inputs, Logs
 
 COLLAPSED = 0.01
+VARYING = 0.1
 COLUMNS = ("epoch", "layer", "usage", "open_ratio", "dense", "expected", "executed", "gates")
 
 
@@ -38,7 +39,9 @@ class GateSummary(keras.callbacks.Callback):
     - `gate_penalty`: what usage regularizers and the budget added to the loss of the last batch.
 
     A warning names each layer whose gates have collapsed: less than 1 % open at the end of an
-    epoch, or more than 99 % at the end of the training.
+    epoch, or more than 99 % at the end of the training. Another names each layer whose
+    input-dependent gates are static in effect: at the end, fewer than a tenth of them vary, that
+    is, are open for 5 to 95 % of the inputs.
 
     Put it before callbacks that read the logs. With `MacBudget` the order does not matter.
 
@@ -50,6 +53,8 @@ class GateSummary(keras.callbacks.Callback):
             matplotlib is installed). Defaults to `None`: no files.
         batch_size: Integer, the number of samples of `x` that run at once. Defaults to 256.
         verbose: 0 for silence or 1 to print the table at the end. Defaults to 1.
+        y: Labels of `x`: an array of integers, a class for each sample or position. The table then
+            says how many bits a gate tells about the class. Defaults to `None`.
 
     Raises:
         ValueError: If the model has no gated layers.
@@ -79,9 +84,11 @@ class GateSummary(keras.callbacks.Callback):
         log_dir: str | os.PathLike[str] | None = None,
         batch_size: int = 256,
         verbose: int = 1,
+        y: Any = None,
     ) -> None:
         super().__init__()
         self.x = x
+        self.y = y
         self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
         self.batch_size = batch_size
         self.verbose = verbose
@@ -107,13 +114,15 @@ class GateSummary(keras.callbacks.Callback):
             one = keras.tree.map_structure(lambda array: array[:1], self.x)
             x = self.x if samples_with_nan(self.x).any() else one
             count_macs(self.model, x, self.batch_size)
+            if self.y is not None:
+                class_labels(self.y, self.x)
         if self.log_dir is not None:
             self.log_dir.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = {} if logs is None else logs
         check_finite(self.model, logs)
-        self.report = count_macs(self.model, self.x, self.batch_size)
+        self.report = count_macs(self.model, self.x, self.batch_size, self.y)
         penalties = [layer.gate.penalty for layer in gated_layers(self.model)]
         logs["gate_usage"] = self.report.usage
         logs["open_ratio"] = self.report.open_ratio
@@ -126,6 +135,7 @@ class GateSummary(keras.callbacks.Callback):
         if self.report is None:
             return
         self._warn(self.report, lambda ratio: ratio > 1 - COLLAPSED, "open", OPEN_ADVICE)
+        self._warn_of_static_in_effect(self.report)
         if self.verbose:
             print(f"\n{self.report}")
         if self.log_dir is not None and figure.available():
@@ -162,7 +172,22 @@ class GateSummary(keras.callbacks.Callback):
                     stacklevel=2,
                 )
 
+    def _warn_of_static_in_effect(self, report: MacReport) -> None:
+        for layer in report.layers:
+            if layer.varying is None or layer.varying >= VARYING or layer.name in self.warned:
+                continue
+            self.warned.add(layer.name)
+            warnings.warn(
+                f"The gates of layer {layer.name!r} are static in effect: {layer.varying:.0%} of "
+                f"them are open for some inputs and closed for others. {STATIC_ADVICE}",
+                stacklevel=2,
+            )
 
+
+STATIC_ADVICE = (
+    'Take `gate="static"`, which costs no gate network and which `compact` removes for good, or '
+    "leave more gates to choose from with smaller blocks or more units."
+)
 CLOSED_ADVICE = (
     "Nothing passes through it any more. Give it a floor with `min_open`, a larger budget, a "
     "weaker usage regularizer or a longer warm-up."

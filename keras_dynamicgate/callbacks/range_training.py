@@ -14,6 +14,7 @@ from keras_dynamicgate.callbacks.steered_training import SteeredTraining
 from keras_dynamicgate.gating.budget import LARGEST_GAIN, BudgetController
 from keras_dynamicgate.gating.budget_range import INITIAL_RANGE_STATE, RangeController, drawn_share
 from keras_dynamicgate.gating.price_table import BUDGET, COLUMNS, GAIN, MOST_BUDGETS, PRICE, TREND
+from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
@@ -65,7 +66,7 @@ class RangeTraining(SteeredTraining):
         count: As of `SteeredTraining`.
 
     Raises:
-        ValueError: As `SteeredTraining`.
+        ValueError: As `SteeredTraining`, and if gates have a `balance`.
     """
 
     def __init__(
@@ -73,6 +74,13 @@ class RangeTraining(SteeredTraining):
     ) -> None:
         self.targets = targets
         super().__init__(model, x, min(targets), count)
+        balanced = [layer.name for layer in gated_layers(model) if layer.gate.logit_balance]
+        if balanced:
+            # An engine for all budgets subtracts one price a gate, which balance does not let it.
+            raise ValueError(
+                "Argument `target` must be one number where gates have a `balance`. "
+                f"Received: target={targets!r}, with balanced gates in {', '.join(balanced)}"
+            )
 
     def begin(
         self, epoch: int, epochs: int, steps_left: int, *, warmup: float, ramp: float

@@ -13,7 +13,7 @@ from keras_dynamicgate.compaction.flat_model import Slot, Step
 from keras_dynamicgate.compaction.product_rules import folded_constants, over_positions
 from keras_dynamicgate.compaction.rule import Rule, at_least_one
 from keras_dynamicgate.gating import masks, networks
-from keras_dynamicgate.gating.gate import Gate
+from keras_dynamicgate.gating.gate import PER_GATE, Gate
 from keras_dynamicgate.gating.gate_network import AffineMap
 from keras_dynamicgate.graph.element_wise import is_feature_wise
 
@@ -90,7 +90,7 @@ class Gated(Rule):
         for mine, other in zip(_own_weights(gate), _own_weights(old), strict=True):
             # Copied, since JAX deletes the array of a variable that it updates.
             state = ops.convert_to_numpy(other)
-            mine.assign(state[gates] if other.name in ("usage", "open_ratio") else state)
+            mine.assign(state[gates] if other.name in PER_GATE else state)
 
 
 def _weights_of(chain: Sequence[AffineMap]) -> list[Any]:

@@ -17,6 +17,9 @@ BATCH_SIZE = 256
 # Enough to tell blocks apart, few enough to solve for a wide layer in a second.
 ROWS = 4096
 
+# A quantile over all units of a layer takes fewer rows than a regression: one of so many.
+SIZED = 8
+
 
 def check_data(model: keras.Model, data: Any) -> None:
     """Raise a `ValueError` unless calibration data fit the inputs of a model.
@@ -96,22 +99,39 @@ def start_from_data(model: keras.Model, layers: Any, data: Any) -> None:
         for _ in record_batches(model, data, BATCH_SIZE, argument="calibration_data"):
             pass
     for layer, calls in measured.items():
-        inputs, norms = (np.concatenate(parts) for parts in zip(*calls, strict=True))
-        if not (np.isfinite(inputs).all() and np.isfinite(norms).all()):
+        found = [np.concatenate(parts) for parts in zip(*calls, strict=True)]
+        if not all(np.isfinite(each).all() for each in found):
             raise ValueError(
                 f"Layer {layer.name!r} has inputs or outputs that are not finite on "
                 "`calibration_data`. Scale the data as in training, or check the model's weights. "
                 f"Received: calibration_data for model {model.name!r}"
             )
-        rank_blocks(layer.gate, inputs, norms)
+        if layer.gate.network.reads_outputs:
+            layer.gate.network.open_share_of(*found)
+        else:
+            rank_blocks(layer.gate, *found)
 
 
 def _measure(layer: keras.layers.Layer, inputs: Any, outputs: Any, rows: int) -> Any:
-    """Give what the gate network sees, and the root mean square of each block, in some rows."""
+    """Give what the gates of a layer start from, in some rows.
+
+    Returns:
+        Tuple of arrays of shape `(rows, ...)`: what the gate network sees and the root mean square
+        of each block, or the sizes that gates decide by which read the units themselves.
+    """
+    if layer.gate.network.reads_outputs:
+        sizes = ops.convert_to_numpy(layer.gate.network.sizes(outputs))
+        sizes = sizes.reshape(-1, sizes.shape[-1])
+        return (sizes[_some(sizes, -(-rows // SIZED))],)
     seen = ops.convert_to_numpy(layer.gate_inputs(inputs))
     seen = seen.reshape(-1, seen.shape[-1])
-    chosen = np.unique(np.linspace(0, len(seen) - 1, rows).astype(int))
+    chosen = _some(seen, rows)
     outputs = np.moveaxis(ops.convert_to_numpy(outputs), getattr(layer, "channel_axis", -1), -1)
     blocks = outputs.reshape(len(seen), -1, layer.gate.gates, layer.block_size)[chosen]
     norms = np.sqrt(np.square(blocks.astype("float64")).mean(axis=(1, 3)))
     return seen[chosen].astype("float64"), norms
+
+
+def _some(values: np.ndarray, rows: int) -> np.ndarray:
+    """Choose the indices of some rows, far apart from each other."""
+    return np.unique(np.linspace(0, len(values) - 1, rows).astype(int))

@@ -1,6 +1,7 @@
 """Which layers of a model are gated, and with which gate arguments."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from keras import ops
 
 from keras_dynamicgate.conversion.configs import with_live_parts
 from keras_dynamicgate.conversion.survey import GATED, LayerCandidate, size
+from keras_dynamicgate.gating import networks
+from keras_dynamicgate.gating.activation_gate import ActivationGate
 from keras_dynamicgate.gating.arguments import DEFAULTS
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -16,6 +19,24 @@ from keras_dynamicgate.layers.gated_layer import GatedLayer, resolve_block_size
 from keras_dynamicgate.utils import checks
 
 SETTINGS = ("gate", "block_size", *DEFAULTS)
+
+
+def only_activated(candidates: Sequence[LayerCandidate]) -> list[LayerCandidate]:
+    """List the candidates that gates of `gate="activation"` may stand on, open to them.
+
+    Args:
+        candidates: List of `LayerCandidate`.
+    """
+    return [
+        dataclasses.replace(each, refusal=None)
+        for each in candidates
+        if each.activation is not None
+    ]
+
+
+def is_activation_gate(gate: Any) -> bool:
+    """Tell whether an argument `gate` asks for gates that read the units themselves."""
+    return gate == "activation" or isinstance(gate, ActivationGate)
 
 
 def choose(
@@ -133,6 +154,8 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
         ValueError: If a gate argument is outside what is allowed for this layer.
     """
     layer = candidate.layer
+    if is_activation_gate(settings["gate"]):
+        settings = _reading_units(candidate, settings)
     with _refusals_of(candidate):
         resolve_block_size(settings["block_size"], size(layer))
         # Not by `from_config`, which buries the message of an error in the whole config.
@@ -143,6 +166,14 @@ def gated_layer(candidate: LayerCandidate, settings: dict[str, Any]) -> GatedLay
     if layer.bias is not None:
         _start_from(product, "bias_initializer", layer.bias)
     return gated
+
+
+def _reading_units(candidate: LayerCandidate, settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings of a gate that reads the units of a layer, single ones if any will do."""
+    gate = networks.get(settings["gate"]).get_config()
+    gate = ActivationGate(gate["open_ratio"], candidate.activation or "linear")
+    block_size = 1 if settings["block_size"] == "auto" else settings["block_size"]
+    return {**settings, "gate": gate, "block_size": block_size}
 
 
 def gate_behind(candidate: LayerCandidate, settings: dict[str, Any]) -> DynamicGate:
@@ -185,6 +216,12 @@ def _check_gate(gate: Any) -> None:
         raise ValueError(
             "Argument `gate` must name a gate network. To leave a layer as it is, leave it out of "
             "`layers`. Received: gate=None"
+        )
+    if gate.balance is not None:
+        raise ValueError(
+            "Argument `balance` closes each gate for some inputs from the first step on, but "
+            "`gate_model` begins with all of them open. Train a network with balanced gates from "
+            f"scratch. Received: balance={gate.balance!r}"
         )
     threshold = gate.initial_threshold
     checks.number(

@@ -36,6 +36,23 @@ def complete_config(layer: keras.layers.Layer) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name in taken}
 
 
+def complete_model_config(model: keras.Model, config: dict[str, Any]) -> dict[str, Any]:
+    """Add to the config of a model whose class makes its graph what its `get_config` leaves out.
+
+    In keras_hub 0.32 that of `LlamaBackbone` leaves out whether its embeddings are tied.
+
+    Args:
+        model: The model.
+        config: What its `get_config` gives.
+    """
+    config = dict(config)
+    for name in inspect.signature(type(model).__init__).parameters:
+        value = getattr(model, name, ...)
+        if name not in config and _is_plain(value):
+            config[name] = value
+    return config
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))

@@ -1,6 +1,6 @@
 """A copy of a model that shares nothing with it, with other layers in the places of some."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -14,8 +14,11 @@ from keras_dynamicgate.conversion.configs import (
     with_live_parts,
 )
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
+from keras_dynamicgate.conversion.gated_model import addresses, put_gates
 from keras_dynamicgate.conversion.inside import is_composite
+from keras_dynamicgate.conversion.made_anew import layers_of_both, made_anew
 from keras_dynamicgate.conversion.places import Place, find_places
+from keras_dynamicgate.graph.own_class import builds_its_graph
 from keras_dynamicgate.graph.state import copy_lambda, copy_state, copy_trainable, untied
 from keras_dynamicgate.layers.gated_layer import GatedLayer
 
@@ -112,11 +115,40 @@ class ModelCopy:
 
     def _copy_model(self, model: keras.Model) -> keras.Model:
         if id(model) not in self._models:
-            copy = (
-                self._copy_sequential if isinstance(model, keras.Sequential) else self._copy_graph
-            )
-            self._models[id(model)] = (model, copy(model))
+            if builds_its_graph(model):
+                self._pair(model, made_anew(model))
+                self._gate_in_place(model)
+            elif isinstance(model, keras.Sequential):
+                self._models[id(model)] = (model, self._copy_sequential(model))
+            else:
+                self._models[id(model)] = (model, self._copy_graph(model))
         return self._models[id(model)][1]
+
+    def _pair(self, old: keras.layers.Layer, new: keras.layers.Layer) -> None:
+        """Note the copy of a layer, or that of a model with all that is in it."""
+        if not graph.has_graph(old):
+            self._layers.setdefault(id(old), (old, new))
+        elif id(old) not in self._models:
+            self._models[id(old)] = (old, new)
+            copy_state(old, new)
+            for pair in layers_of_both(old, new):
+                self._pair(*pair)
+
+    def _gate_in_place(self, model: keras.Model) -> None:
+        """Put the replacements into the copy of a model whose class makes its graph."""
+        gated: dict[str, keras.layers.Layer] = {}
+        for address, operation in addresses(model):
+            if builds_its_graph(operation):
+                self._gate_in_place(operation)
+            elif id(operation) in self._replacements:
+                gated[address] = self._replacements[id(operation)]
+                self._layers[id(operation)] = (operation, gated[address])
+            elif is_composite(operation):
+                with keras.name_scope(operation.name):
+                    for place in _outermost(find_places(operation), self._replacements):
+                        gated[f"{address}:{place.path}"] = self._copy_inside(place)
+        if gated:
+            put_gates(self._models[id(model)][1], gated)
 
     def _copy_sequential(self, model: keras.Model) -> keras.Model:
         (tensor,) = graph.functional(model).inputs
@@ -129,7 +161,7 @@ class ModelCopy:
             layers.append(self._copy_operation(layer))
             if id(layer) in behind:
                 layers.append(behind[id(layer)])
-        return keras.Sequential(layers, name=model.name)
+        return type(model)(layers, name=model.name)
 
     def _copy_graph(self, model: keras.Model) -> keras.Model:
         inputs = [_copy_input(tensor).output for tensor in model.inputs]
@@ -151,7 +183,7 @@ class ModelCopy:
             return keras.tree.flatten(outputs)
 
         outputs = graph.walk(model, inputs, visit)
-        return keras.Model(
+        return type(model)(
             keras.tree.pack_sequence_as(model.input, inputs),
             keras.tree.pack_sequence_as(model.output, outputs),
             name=model.name,
@@ -170,12 +202,7 @@ class ModelCopy:
     def _copy_composite(self, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Copy a layer, with the layers inside it that are replaced or shared with others."""
         inside = find_places(layer) if is_composite(layer) else []
-        places: list[Place] = []
-        for place in inside:
-            # What a shared layer holds comes with it.
-            within = any(place.path.startswith(f"{outer.path}/") for outer in places)
-            if not within and id(place.layer) in {*self._replacements, *self._shared}:
-                places.append(place)
+        places = _outermost(inside, {*self._replacements, *self._shared})
         new = _copy_layer(layer)
         if not places and not (inside and must_be_held(layer)):
             return new
@@ -193,6 +220,16 @@ class ModelCopy:
         if not new.built:  # as it is where another composite layer holds it, too
             new.build_from_config(place.layer.get_build_config())
         return new
+
+
+def _outermost(places: Sequence[Place], chosen: Collection[int]) -> list[Place]:
+    """List the places of chosen layers, without those inside other ones: they come with these."""
+    found: list[Place] = []
+    for place in places:
+        within = any(place.path.startswith(f"{outer.path}/") for outer in found)
+        if not within and id(place.layer) in chosen:
+            found.append(place)
+    return found
 
 
 def _copy_input(tensor: keras.KerasTensor) -> keras.layers.Layer:

@@ -8,7 +8,14 @@ import keras
 
 from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.calibration import check_data, start_from_data
-from keras_dynamicgate.conversion.choice import choose, gate_behind, gated_layer, is_static
+from keras_dynamicgate.conversion.choice import (
+    choose,
+    gate_behind,
+    gated_layer,
+    is_activation_gate,
+    is_static,
+    only_activated,
+)
 from keras_dynamicgate.conversion.configs import unregistered
 from keras_dynamicgate.conversion.copies import ModelCopy
 from keras_dynamicgate.conversion.inside import is_composite
@@ -55,7 +62,8 @@ def gate_model(
     stand behind the last of these, as a `DynamicGate` of the layer's name and `_gate`: a channel
     that is closed there need not be computed in any of them. Input-dependent gates have to stand in
     their layer; a `BatchNormalization` turns the zeros into another constant, and then it saves
-    its own columns alone. Frozen layers stay frozen, their gates, too.
+    its own columns alone. So have all gates in a model whose class makes its graph itself. Frozen
+    layers stay frozen, their gates, too.
 
     Args:
         model: A built Sequential or Functional model; models inside it are followed. It is not
@@ -66,7 +74,11 @@ def gate_model(
             arguments, such as `{"dense": {"gate": "static", "block_size": 16}}`. Types and
             functions leave heads alone. Defaults to `None`: all that can be.
         gate: Gate network as in `DynamicGateDense`. One of your own keeps the start it gives
-            itself. Defaults to `"low_rank"`.
+            itself. `"activation"` or an `ActivationGate(open_ratio=...)` needs no training: single
+            units of a feed-forward block like SwiGLU are closed where their activation is small. It
+            stands on the layers inside composite layers whose activated units are multiplied by
+            others, starts closed as far as it says and needs `calibration_data`. Defaults to
+            `"low_rank"`.
         block_size: Integer that divides the units of each gated layer, or `"auto"`. Defaults to
             `"auto"`.
         initial_open: Float between 0.5, the threshold, and 1, the gate probability that the gates
@@ -76,19 +88,23 @@ def gate_model(
             important ones close first; they still are all open on these samples. Defaults to
             `None`: they start in a random order.
         input_gate: Boolean, whether a static `DynamicGate` is put before each gated dense layer
-            that reads the inputs of the model. Defaults to `False`.
+            that reads the inputs of the model, and is not inside one whose class makes its graph.
+            Defaults to `False`.
 
     Returns:
-        A Sequential or Functional model, not compiled, that shares nothing with the original. It
-        is a plain one also where the original is of a class of its own, such as a task model of
-        `keras_hub`: what that adds, such as `train_step` or `generate`, is not copied. Layers that
-        are shared stay shared; where an inner model shares one with what is around it, the layers
-        of inner models become layers of the model itself. A warning says if Keras could not load
-        the model from a file.
+        A model of the class of the original that shares no weights with it and is not compiled. One
+        whose class makes its graph itself, such as a task model of `keras_hub`, is made anew of its
+        config: it has its methods, such as `generate`, its attributes hold the gated layers, its
+        preprocessor is that of the original, and it is compiled as its class does by default, with
+        a sampler as that of the original. LoRAs are merged there. Layers that are shared stay
+        shared; where an inner model shares one with what is around it, the layers of inner models
+        become layers of the model itself. A warning says if Keras could not load the model from a
+        file.
 
     Raises:
         ValueError: If the model is not built, is subclassed or has no layer to gate, if `layers`
-            is malformed or matches nothing, if a layer cannot be copied, or if an argument or
+            is malformed or matches nothing, if a layer or the class of
+            a model cannot be copied, or if an argument or
             `calibration_data` does not fit the model.
 
     Examples:
@@ -116,6 +132,8 @@ def gate_model(
             f"Received: model of type {type(model).__name__}"
         )
     candidates = survey(model)
+    if is_activation_gate(gate):
+        candidates = _activated(model, candidates, calibration_data)
     chosen = choose(candidates, layers)
     if not chosen:
         raise _nothing_to_gate(model, candidates)
@@ -141,6 +159,29 @@ def gate_model(
     return new
 
 
+def _activated(model: keras.Model, candidates: Any, calibration_data: Any) -> Any:
+    """Leave the candidates whose gates can read their units.
+
+    Raises:
+        ValueError: If there is none, or no data to tell small units by.
+    """
+    found = only_activated(candidates)
+    if not found:
+        names = [each.name for each in candidates if not each.refusal]
+        raise ValueError(
+            "Argument `gate` must name a gate network that reads the input where no layer's "
+            "activated units are multiplied by those of another one, as in SwiGLU; "
+            f"model {model.name!r} has {names} to gate. Received: gate='activation'"
+        )
+    if calibration_data is None:
+        raise ValueError(
+            "Argument `calibration_data` must hold inputs of the model for gate='activation', some "
+            f"hundred positions, to tell which units of {found[0].name!r} and others are small. "
+            "Received: calibration_data=None"
+        )
+    return found
+
+
 def _warn_if_not_loadable(model: keras.Model) -> None:
     """Warn where a training would be lost in a file that Keras cannot load."""
     # Keras's own layers are sure to load.
@@ -157,8 +198,10 @@ def _warn_if_not_loadable(model: keras.Model) -> None:
 
 def _needs_custom_objects(model: keras.Model) -> bool:
     """Tell whether Keras loads a model, as the original, only with `custom_objects`."""
+    name = keras.saving.get_registered_name(type(model))
+    own = {} if type(model).__module__.startswith("keras.") else {"registered_name": name}
     try:
-        return bool(unregistered(model.get_config()))
+        return bool(unregistered({**own, "config": model.get_config()}))
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         return False
 

@@ -1,5 +1,6 @@
 """`GatedComposite`: a layer made of layers, such as a transformer block, with gates on some."""
 
+import contextlib
 from typing import Any
 
 import keras
@@ -13,8 +14,9 @@ from keras_dynamicgate.layers import quantized
 class GatedComposite(keras.layers.Layer):
     """A composite layer of any class with gated layers in the places of some of its own.
 
-    It is called like the composite layer and does what that does. `gate_model` makes it. The class
-    of the composite layer knows nothing of gates, so this layer is what saves and loads them.
+    It is called like the composite layer and does what that does, and has its attributes.
+    `gate_model` makes it. The class of the composite layer knows nothing of gates, so this layer is
+    what saves and loads them.
 
     Args:
         composite: A layer that holds other layers. It is changed: from now on it holds the gated
@@ -47,6 +49,17 @@ class GatedComposite(keras.layers.Layer):
         # What it has not built itself is built when it is called.
         composite.built = True
         self.composite = with_complete_config(composite)
+
+    def __getattr__(self, name: str) -> Any:
+        of_torch = getattr(super(), "__getattr__", None)
+        if of_torch is not None:
+            with contextlib.suppress(AttributeError):
+                return of_torch(name)
+        own = {**vars(self), **vars(self).get("_modules", {})}  # PyTorch's own place
+        # Private names hold what frameworks keep about each object.
+        if "composite" not in own or name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(own["composite"], name)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         # Running `call` does not tell where it branches on sizes that are not known yet.

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.gated_composite import GatedComposite
 from keras_dynamicgate.gating.cost import Flow
 from keras_dynamicgate.gating.openness import GateOpen
@@ -29,7 +30,24 @@ def is_composite(layer: keras.layers.Layer) -> bool:
     )
 
 
-def worth_a_gate(composite: keras.layers.Layer, node: Any, layers: Any) -> Any:
+def inside_of(composite: keras.layers.Layer, node: Any) -> graph.Trace | None:
+    """Give the inside of a composite layer as a graph, `None` where it cannot be followed.
+
+    Args:
+        composite: A built layer.
+        node: A call of it in the graph of a model.
+    """
+    tensors = {
+        id(tensor): keras.KerasTensor(
+            (1, *(SIZE if size is None else size for size in tuple(tensor.shape)[1:])),
+            dtype=tensor.dtype,
+        )
+        for tensor in node.input_tensors
+    }
+    return unfold(composite, *node.arguments.fill_in(tensors))
+
+
+def worth_a_gate(inside: graph.Trace, layers: Any) -> Any:
     """List those layers inside a composite layer whose gates would spare other products work.
 
     That is where the units of a layer pass nothing but operations on each by itself that keep zeros
@@ -37,27 +55,16 @@ def worth_a_gate(composite: keras.layers.Layer, node: Any, layers: Any) -> Any:
     block. Of two layers whose outputs are multiplied, as in SwiGLU, the gates on one are enough.
 
     Args:
-        composite: A built layer.
-        node: A call of it in the graph of a model.
+        inside: The graph of a composite layer, as `inside_of` gives it.
         layers: List of layers inside it, of types that can be gated.
 
     Returns:
-        List of layers, or `None` where the inside of the composite layer cannot be followed.
+        List of layers.
     """
-    shapes = [
-        tuple(SIZE if size is None else size for size in tuple(tensor.shape)[1:])
-        for tensor in node.input_tensors
-    ]
-    tensors = {
-        id(tensor): keras.KerasTensor((1, *shape), dtype=tensor.dtype)
-        for tensor, shape in zip(node.input_tensors, shapes, strict=True)
-    }
-    inside = unfold(composite, *node.arguments.fill_in(tensors))
-    if inside is None:
-        return None
     cost = ModelCost()
+    flows = [Flow(tuple(tensor.shape)[1:]) for tensor in inside.inputs]
     with _marked(layers):
-        follow(inside, [Flow(shape) for shape in shapes], cost, owner=composite.name)
+        follow(inside, flows, cost, owner=inside.name)
     inputs = [product.inputs for product in cost.all_products() if product.inputs is not None]
 
     def shares(closed: Any) -> Any:

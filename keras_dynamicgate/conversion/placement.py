@@ -14,6 +14,7 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.conversion.survey import GATED
 from keras_dynamicgate.graph.element_wise import is_feature_wise, keeps_zero
 from keras_dynamicgate.graph.layer_types import IDENTITIES, POOLING, by_name, is_on_last_axis
+from keras_dynamicgate.graph.own_class import builds_its_graph
 
 ACTIVATIONS = by_name(None, "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
 DEPTHWISE = by_name(None, "DepthwiseConv1D", "DepthwiseConv2D")
@@ -58,6 +59,8 @@ def places_behind(model: keras.Model) -> dict[int, graph.Node]:
 
 
 def _follow(model: keras.Model, chains: dict[int, list[_Chain]]) -> None:
+    if builds_its_graph(model):
+        return  # its class knows no layer behind another that it did not put there
     uses = graph.consumers(model)
 
     def visit(operation: Any, node: graph.Node, args: Any, kwargs: Any) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -113,8 +113,21 @@ def exchange(composite: keras.layers.Layer, path: str, new: keras.layers.Layer) 
         path: The `path` of a `Place`.
         new: The layer that comes there.
     """
-    old = layer_at(composite, path)
-    for holder in graph.all_layers(composite, include_self=True):
+    holders = graph.all_layers(composite, include_self=True)
+    exchange_layer(holders, layer_at(composite, path), new)
+
+
+def exchange_layer(
+    holders: Sequence[keras.layers.Layer], old: keras.layers.Layer, new: keras.layers.Layer
+) -> None:
+    """Make layers hold another layer where they hold a certain one.
+
+    Args:
+        holders: List of layers.
+        old: A layer that some of them have in an attribute or in a list or dict that is one.
+        new: The layer that comes in its place.
+    """
+    for holder in holders:
         for _, container, key, layer in list(_slots(holder)):
             if layer is not old:
                 continue

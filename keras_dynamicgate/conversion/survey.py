@@ -7,9 +7,11 @@ from typing import Any
 import keras
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.conversion.inside import is_composite, worth_a_gate
+from keras_dynamicgate.conversion.activated import activated
+from keras_dynamicgate.conversion.inside import inside_of, is_composite, worth_a_gate
 from keras_dynamicgate.conversion.places import find_places
 from keras_dynamicgate.graph.element_wise import is_feature_wise
+from keras_dynamicgate.graph.own_class import builds_its_graph
 from keras_dynamicgate.layers.dynamic_gate_conv2d import DynamicGateConv2D
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.macs import operations, products
@@ -58,6 +60,8 @@ class LayerCandidate:
         reads_inputs: Whether no other layer with weights lies between it and the model's inputs.
         is_head: Whether no layer that makes new features of its own lies between it and an output
             of the model.
+        activation: String, the name of the Keras activation that its units go through before they
+            close others by a product, as in SwiGLU; `None` if they do not.
     """
 
     name: str
@@ -65,6 +69,7 @@ class LayerCandidate:
     refusal: str | None
     reads_inputs: bool = True
     is_head: bool = False
+    activation: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +114,10 @@ def _follow(
         if type(operation) in GATED:
             new = LayerCandidate(name, operation, _refusal(operation))
             candidate = candidates.setdefault(id(operation), new)
-            candidate.reads_inputs &= all(origin.is_input for origin in origins)
+            # Where the class of a model makes its graph, nothing can be put before a layer.
+            candidate.reads_inputs &= not builds_its_graph(model) and all(
+                origin.is_input for origin in origins
+            )
             return [Origin(is_input=False, heads=frozenset({candidate}))]
         for candidate in _inside(operation, node, name):
             candidates.setdefault(id(candidate.layer), candidate)
@@ -131,10 +139,13 @@ def _inside(operation: keras.Operation, node: Any, name: str) -> Any:
     ]
     open_to_gates = [each for each in found if not each.refusal]
     if open_to_gates:
-        worth = worth_a_gate(operation, node, [each.layer for each in open_to_gates])
-        if worth is None:
+        layers = [each.layer for each in open_to_gates]
+        inside = inside_of(operation, node)
+        if inside is None:
             return []
+        worth, names = worth_a_gate(inside, layers), activated(inside, layers)
         for candidate in open_to_gates:
+            candidate.activation = names.get(id(candidate.layer))
             if candidate.layer not in worth:
                 candidate.refusal = f"gates on it would spare no other layer in {name!r} any work"
     return found

@@ -1,22 +1,28 @@
 """`count_macs`: what the layers of a model cost, averaged over samples."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_dynamicgate.counting.delivery import Delivery, delivery
 from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.openness import Masks
-from keras_dynamicgate.gating.record import record_batches
+from keras_dynamicgate.gating.record import count_samples, record_batches
+from keras_dynamicgate.gating.use import GateUse
 from keras_dynamicgate.macs.cost import ModelCost
+from keras_dynamicgate.macs.layer_macs import LayerMacs
 from keras_dynamicgate.macs.model_cost import model_cost
-from keras_dynamicgate.macs.report import LayerMacs, MacReport
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
 
-def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> MacReport:
+def count_macs(
+    model: keras.Model, x: Inputs = None, batch_size: int = 256, y: Any = None
+) -> MacReport:
     """Count the multiply-accumulates of a model, its gate networks included.
 
     A closed unit saves its own column in its layer, if its gate was decided from the layer's
@@ -33,6 +39,10 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     sample, in usage, open ratio and MACs, as `MacBudget` counts it: what gates do there says
     nothing about the data.
 
+    Of gates that depend on the input the report says which share of them *vary*: those that are
+    open for 5 to 95 % of the inputs. The others could as well be static. With labels it also says
+    how many bits a gate tells about the class.
+
     A layer without a rule of its own, such as a transformer block of `keras_hub`, costs what the
     layers and operations of `keras.ops` in its `call` cost. Where these cannot be followed or have
     no rule, the layer is listed by name as not counted. A layer of your own can also state its
@@ -46,13 +56,16 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
             size, such as the length of a sequence, get the sizes they have here. Defaults to
             `None`: input-dependent gates count by their means over the last training batch.
         batch_size: Integer, the number of samples that run at once. Defaults to 256.
+        y: Labels of `x`: an array of integers, a class for each sample or, for gates that decide
+            for each position, for each position. Defaults to `None`.
 
     Returns:
         A `MacReport`.
 
     Raises:
         ValueError: If the model is not built or has an axis of a size that is not known from `x`
-            either, or if `x` has no samples or NaN that reaches a gate or an output.
+            either, if `x` has no samples or NaN that reaches a gate or an output, or if `y` is
+            not a class for each sample of `x`.
 
     Examples:
         >>> model = keras.Sequential([
@@ -68,6 +81,7 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
     - DynamicGate-MLP (arXiv 2603.16367), layer-weighted relative MACs
     """
     checks.positive_integer("batch_size", batch_size)
+    labels = None if y is None else class_labels(y, x)
     cost = model_cost(model, x)
     averages = _Averages(cost, delivery(model, cost, x))
     if x is None:
@@ -75,7 +89,9 @@ def count_macs(model: keras.Model, x: Inputs = None, batch_size: int = 256) -> M
         averages.add(probabilities, masks, samples=1)
         return averages.report(samples=None)
     for rows, record in record_batches(model, x, batch_size):
-        averages.add(record.probabilities(), record.masks(), samples=rows.stop - rows.start)
+        batch_labels = None if labels is None else labels[rows]
+        samples = rows.stop - rows.start
+        averages.add(record.probabilities(), record.masks(), samples, batch_labels)
     return averages.report(samples=averages.samples)
 
 
@@ -92,6 +108,26 @@ def masks_as_in_training(cost: ModelCost) -> tuple[Masks, Masks]:
     return probabilities, masks
 
 
+def class_labels(y: Any, x: Inputs) -> np.ndarray:
+    """Check labels and give them without axes of size 1 at their end."""
+    if x is None:
+        raise ValueError(
+            "Argument `y` holds the labels of `x` and needs it. Received: x=None and y with a "
+            f"{type(y).__name__}"
+        )
+    labels = np.asarray(ops.convert_to_numpy(y))
+    while labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    samples = count_samples(x, "x")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.ndim == 0 or len(labels) != samples:
+        raise ValueError(
+            "Argument `y` must be an array of integers, a class for each sample of `x` or for each "
+            f"of its positions. Received: y of shape {labels.shape} and type {labels.dtype} for "
+            f"{samples} samples"
+        )
+    return labels
+
+
 class _Averages:
     """Means over samples of what the products and gates of a model do, batch by batch."""
 
@@ -105,8 +141,12 @@ class _Averages:
         self.deliverable = dict.fromkeys(cost.products, 0.0)
         self.usage = dict.fromkeys(cost.gates, 0.0)
         self.open_ratio = dict.fromkeys(cost.gates, 0.0)
+        dependent = {name: gate for name, gate in cost.gates.items() if gate.input_dependent}
+        self.use = {name: GateUse(gate.gates) for name, gate in dependent.items()}
 
-    def add(self, probabilities: Masks, masks: Masks, samples: int) -> None:
+    def add(
+        self, probabilities: Masks, masks: Masks, samples: int, labels: np.ndarray | None = None
+    ) -> None:
         """Add a batch of samples."""
         self.samples += samples
         for product in self.cost.all_products():
@@ -117,6 +157,8 @@ class _Averages:
         for name, gate in self.cost.gates.items():
             self.usage[name] += float(probabilities[gate].mean()) * samples
             self.open_ratio[name] += float(masks[gate].mean()) * samples
+        for name, use in self.use.items():
+            use.add(masks[self.cost.gates[name]], labels)
 
     def report(self, samples: int | None) -> MacReport:
         """Give the report on all samples so far."""
@@ -127,7 +169,7 @@ class _Averages:
         products = self.cost.products[name]
         own = [product for product in products if not product.of_gate]
         of_gate = [product for product in products if product.of_gate]
-        gate = self.cost.gates.get(name)
+        gate, use = self.cost.gates.get(name), self.use.get(name)
         executed, gates = self._mean(self.executed, own), self._mean(self.executed, of_gate)
         deliverable = self.deliverable[name] / self.samples
         # Sums in float32 differ in their last digits.
@@ -143,6 +185,8 @@ class _Averages:
             usage=self.usage[name] / self.samples if gate else None,
             open_ratio=self.open_ratio[name] / self.samples if gate else None,
             gate_count=gate.gates if gate else 0,
+            varying=use.varying if use else None,
+            bits=use.bits if use and use.labelled else None,
             theoretical=any(product.theoretical for product in own),
         )
 

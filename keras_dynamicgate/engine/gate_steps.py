@@ -146,7 +146,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
 
 
 def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
-    """Add the gate network of a layer."""
+    """Add the gate network of a layer; balance goes into the last map."""
     network, weight = layer.gate.network, layer_steps.weight
     chain = network.affine_maps()
     if chain is None:
@@ -158,6 +158,13 @@ def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
     for affine in chain:
         function = keras.activations.get(affine.activation)
         name, slope = layer_steps.activation_of(layer, function)
+        kernel = weight(affine.kernel)
         bias = None if affine.bias is None else weight(affine.bias) * np.float32(affine.bias_scale)
-        tensor = planner.product(tensor, weight(affine.kernel), bias, name, slope)
+        if affine is chain[-1] and layer.gate.logit_balance is not None:
+            if name != "linear":
+                raise layer_steps.cannot_run(layer, ": the last map of its gate network is curved")
+            factor, added = layer.gate.balancing()
+            kernel = kernel * factor
+            bias = added if bias is None else bias * factor + added
+        tensor = planner.product(tensor, kernel, bias, name, slope)
     return tensor

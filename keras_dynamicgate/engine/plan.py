@@ -182,7 +182,9 @@ class Planner:
 
     def price(self, gate: Gate) -> int:
         """Add the price of a gate and give its index."""
-        self.plan.prices.append(float(layer_steps.weight(gate.price)))
+        # That of balanced gates is in the last map of their network.
+        price = 0.0 if gate.logit_balance is not None else float(layer_steps.weight(gate.price))
+        self.plan.prices.append(price)
         self.plan.price_tables.append(gate.price_table.rows())
         return len(self.plan.prices) - 1
 

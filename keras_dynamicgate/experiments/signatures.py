@@ -6,7 +6,7 @@ gate or expert and a row for each sample, with 1 where it ran.
 
 import numpy as np
 
-TINY = 1e-300
+from keras_dynamicgate.gating.use import GateUse
 
 
 def difficulty_correlation(confidence: np.ndarray, open_ratio: np.ndarray) -> float:
@@ -44,11 +44,9 @@ def mutual_information(choices: np.ndarray, labels: np.ndarray) -> float:
         >>> mutual_information(np.array([[1], [1], [0], [0]]), np.array([0, 0, 1, 1]))
         1.0
     """
-    classes, counts = np.unique(labels, return_counts=True)
-    open_in_class = np.stack([choices[labels == label].mean(axis=0) for label in classes])
-    share_of_class = counts / counts.sum()
-    given_class = share_of_class @ _bits(open_in_class)
-    return float(np.mean(_bits(np.mean(choices, axis=0)) - given_class))
+    use = GateUse(choices.shape[-1])
+    use.add(choices, np.asarray(labels))
+    return use.bits
 
 
 def usage_entropy(choices: np.ndarray) -> float:
@@ -103,10 +101,3 @@ def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
         0.25
     """
     return float(np.mean(np.asarray(choices) != np.asarray(choices_again)))
-
-
-def _bits(probability: np.ndarray) -> np.ndarray:
-    """Return the entropy, in bits, of a gate that is open with the given probability."""
-    probability = np.asarray(probability, "float64")
-    terms = [share * np.log2(np.maximum(share, TINY)) for share in (probability, 1.0 - probability)]
-    return -(terms[0] + terms[1])

@@ -26,6 +26,9 @@ class GateArguments(TypedDict, total=False):
             for ablations). Defaults to `"logistic"`.
         initial_open: Float between 0 and 1, the gate probability at the start. Defaults to 0.9.
         min_open: Float from 0 to 1, the share of the gates that stays open. Defaults to 0.0.
+        balance: Float between 0 and 0.5: each gate is open for at least about this share of the
+            inputs and closed for at least as many, whatever a budget asks for. Only for gates that
+            depend on the input. Defaults to `None`: gates may be open or closed for all inputs.
         usage_regularizer: Regularizer of the gate probabilities, such as `UsagePenalty(0.01)`,
             added to the loss in training. Defaults to `None`.
         seed: Integer that fixes the noise in training. Defaults to `None`, a random one.
@@ -37,6 +40,7 @@ class GateArguments(TypedDict, total=False):
     estimator: str
     initial_open: float
     min_open: float
+    balance: float | None
     usage_regularizer: keras.regularizers.Regularizer | str | dict[str, Any] | None
     seed: int | None
 
@@ -57,6 +61,7 @@ DEFAULTS = GateArguments(
     estimator="logistic",
     initial_open=0.9,
     min_open=0.0,
+    balance=None,
     usage_regularizer=None,
     seed=None,
 )
@@ -87,6 +92,8 @@ def check(arguments: Mapping[str, Any], gates: int | None) -> None:
     number("threshold", "between 0 and 1", lambda t: 0 < t < 1)
     number("initial_open", "between 0 and 1", lambda p: 0 < p < 1)
     number("min_open", "from 0 to 1", lambda share: 0 <= share <= 1)
+    if arguments["balance"] is not None:
+        number("balance", "between 0 and 0.5", lambda share: 0 < share < 0.5)
     checks.one_of("estimator", arguments["estimator"], masks.ESTIMATORS)
     if arguments["top_k"] is not None:
         _check_top_k(arguments, gates)

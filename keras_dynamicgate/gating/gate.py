@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_dynamicgate.gating import arguments, masks, networks, record, replicas
 from keras_dynamicgate.gating.arguments import GatedLayerArguments, takes_gate_arguments
+from keras_dynamicgate.gating.balance import LogitBalance
 from keras_dynamicgate.gating.budget import INITIAL_STATE, PLAN_SIZE, BudgetController
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
@@ -18,6 +19,9 @@ from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.graph.unsaved import UnsavedWeight
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
+
+# The weights of a `Gate`, besides those of its network, that have an entry for each gate.
+PER_GATE = ("usage", "open_ratio", "logit_mean", "logit_deviation")
 
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
@@ -52,6 +56,7 @@ class Gate(keras.layers.Layer):
             saved.
         price_table: Layer that holds a price for each budget of a training for several; files hold
             it where there are any.
+        logit_balance: The `LogitBalance`, or `None` without the argument `balance`.
         budget: The `BudgetController` of the training that runs, or `None`.
 
     Raises:
@@ -80,6 +85,13 @@ class Gate(keras.layers.Layer):
         self.min_open = taken["min_open"]
         self.usage_regularizer = keras.regularizers.get(taken["usage_regularizer"])
         self.network = networks.get(network)
+        self.balance = taken["balance"]
+        if self.balance is not None and not self.input_dependent:
+            raise ValueError(
+                "Argument `balance` is for gates that depend on the input. Received: "
+                f"balance={self.balance!r} with a gate network {type(self.network).__name__}"
+            )
+        self.logit_balance: LogitBalance | None = None
         self.seed = taken["seed"]
         self.seed_generator = None
         if self.estimator in ("bernoulli", "logistic"):
@@ -103,6 +115,9 @@ class Gate(keras.layers.Layer):
             initial_logit=self.initial_temperature * math.log(odds),
         )
         self.network.build(input_shape)
+        if self.balance is not None:
+            self.logit_balance = LogitBalance(self.gates, self.balance)
+            self.logit_balance.build(self.network.compute_output_shape(input_shape))
         self.temperature = self._state("temperature", self.initial_temperature)
         self.threshold = self._state("threshold", self.initial_threshold)
         self.penalty_scale = self._state("penalty_scale", 1.0)
@@ -117,17 +132,18 @@ class Gate(keras.layers.Layer):
         self.price_table.build()
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        if training:
+            self._refuse_compiled_loop()
         price = self.price
         if training and self.budget is not None:
             self.budget.step(self)
             price = self.budget.price(self)
-        logits = ops.subtract(self.network(inputs), ops.multiply(price, self.temperature))
+        logits = self._logits(inputs, price, training, mask)
         probability = masks.gate_probability(logits, self.temperature)
         decided = self._hard_mask(logits, probability)
         if not training:
             record.note(self, probability, decided, self._weights(probability, mask))
             return decided
-        self._refuse_compiled_loop()
         weights = self._weights(probability, mask)
         if self.trainable or self.budget is not None:  # which counts what frozen gates leave open
             self._follow(probability, decided, weights)
@@ -157,6 +173,19 @@ class Gate(keras.layers.Layer):
         """Give the mask of static gates as a boolean array of shape `(gates,)`."""
         return self.static_decision()[1] > 0
 
+    def balancing(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give what balance and price do to the output of the gate network in inference.
+
+        Returns:
+            Two arrays of shape `(gates,)`: the factor, and what is added then.
+        """
+        assert self.logit_balance is not None
+        numbers = (self.temperature, self.price, self.network.bias)
+        temperature, price, bias = (ops.convert_to_numpy(each) for each in numbers)
+        scaled = bias / temperature
+        factor, added = map(ops.convert_to_numpy, self.logit_balance.affine(scaled - price))
+        return factor, (added - factor * scaled) * temperature
+
     def opening(self, shape: tuple[int, ...]) -> GateOpen:
         """Describe for the MAC count which units of an output are open, given the input's shape."""
         dependent = self.input_dependent
@@ -176,6 +205,7 @@ class Gate(keras.layers.Layer):
             "estimator": self.estimator,
             "initial_open": self.initial_open,
             "min_open": self.min_open,
+            "balance": self.balance,
             "usage_regularizer": keras.regularizers.serialize(self.usage_regularizer),
             "seed": self.seed,
         }
@@ -188,6 +218,20 @@ class Gate(keras.layers.Layer):
             trainable=False,
             autocast=False,
         )
+
+    def _logits(self, inputs: Any, price: Any, training: bool, mask: Any) -> Any:
+        """Give the logits after the price of a budget and, if asked for, balanced."""
+        logits = self.network(inputs)
+        if self.logit_balance is None:
+            return ops.subtract(logits, ops.multiply(price, self.temperature))
+        bias = self.network.bias
+        balanced = self.logit_balance(
+            ops.divide(ops.subtract(logits, bias), self.temperature),
+            ops.subtract(ops.divide(bias, self.temperature), price),
+            training=training,
+            weights=self._weights(logits, mask),
+        )
+        return ops.multiply(balanced, self.temperature)
 
     def _hard_mask(self, logits: Any, probability: Any) -> Any:
         return masks.hard_mask(

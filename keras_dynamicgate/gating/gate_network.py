@@ -64,6 +64,9 @@ class GateNetwork(keras.layers.Layer):
         gates: Integer, the number of gates, set by the gated layer before the build.
         units: Integer, the number of units that the gates control, set likewise.
         initial_logit: Float, the logit that every gate starts from, set likewise.
+        input_dependent: Class attribute, whether the logits differ from input to input.
+        reads_outputs: Class attribute, whether the logits are made of the units that the gates
+            control, before they are masked, and not of the layer's input.
 
     Examples:
         A linear map without a bias for each input, whose kernel starts at 0:
@@ -82,6 +85,7 @@ class GateNetwork(keras.layers.Layer):
     """
 
     input_dependent = True
+    reads_outputs = False
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["dtype"] = "float32"
@@ -90,6 +94,7 @@ class GateNetwork(keras.layers.Layer):
         self.gates = 0
         self.units = 0
         self.initial_logit = 0.0
+        self.scaled_bias: keras.Variable | None = None
 
     def configure(self, *, gates: int, units: int, initial_logit: float) -> None:
         """Receive from the gated layer what the weights' shapes and starting values depend on.
@@ -120,7 +125,9 @@ class GateNetwork(keras.layers.Layer):
 
     @property
     def bias(self) -> Any:
-        """The bias of the logits, of shape `(gates,)`: 10 times the weight `scaled_bias`."""
+        """The bias of the logits: 10 times the weight `scaled_bias`, 0 without it."""
+        if self.scaled_bias is None:
+            return ops.zeros((self.gates,), "float32")
         return ops.multiply(self.scaled_bias, BIAS_SCALE)
 
     def logit_map(self, kernel: keras.Variable) -> AffineMap:

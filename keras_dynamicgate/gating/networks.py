@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_dynamicgate.gating.activation_gate import ActivationGate
 from keras_dynamicgate.gating.gate_network import AffineMap, GateNetwork
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import PartialShape
@@ -201,6 +202,7 @@ NETWORKS = {
     "linear": LinearGate,
     "low_rank": LowRankGate,
     "mlp": MLPGate,
+    "activation": ActivationGate,
 }
 
 

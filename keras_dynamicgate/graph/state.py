@@ -128,6 +128,8 @@ def why_not_loadable(model: keras.Model) -> str | None:
     try:
         with serialization_lib.ObjectSharingScope():
             config = keras.saving.serialize_keras_object(model)
+        # How the model was compiled says nothing of its layers.
+        config.pop("compile_config", None)
         with serialization_lib.ObjectSharingScope():
             # The code of a `Lambda` is the user's own here.
             loaded = keras.saving.deserialize_keras_object(config, safe_mode=False)

@@ -144,14 +144,15 @@ class DynamicGateDense(GatedProduct):
         if not self.dense.built:
             self.share_path()
             lora.build(self.dense, input_shape)
-        self.build_gate(input_shape, input_shape[-1] * self.units)
+        self.build_gate(input_shape, input_shape[-1] * self.units, self.units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         outputs = self.dense(inputs, training=training)
         if self.gate is None:
             return outputs
-        return mask_blocks(outputs, self.gate(inputs, training=training), self.block_size)
+        seen = outputs if self.gate.network.reads_outputs else inputs
+        return mask_blocks(outputs, self.gate(seen, training=training), self.block_size)
 
     def compute_output_shape(self, input_shape: PartialShape) -> PartialShape:
         return (*input_shape[:-1], self.units)
@@ -168,7 +169,8 @@ class DynamicGateDense(GatedProduct):
         if self.gate is None:
             return [product], output
         output.open = self.gate.opening(inputs.shape)
-        if own_columns:
+        # What decides from the units themselves needs all of them.
+        if own_columns and not self.gate.network.reads_outputs:
             product.outputs = output.open
         gate_products = self.gate.network.products(inputs.shape, inputs.open)
         return [product, *gate_products], output

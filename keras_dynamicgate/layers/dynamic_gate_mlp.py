@@ -243,16 +243,21 @@ class DynamicGateMLP(GatedLayer):
             lora.build(self.linear_dense, input_shape)
         lora.build(self.output_dense, hidden_shape)
         width = (2 if self.gated_linear else 1) * input_shape[-1] + self.units
-        self.build_gate(input_shape, self.hidden_units * width)
+        self.build_gate(input_shape, self.hidden_units * width, self.hidden_units)
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        mask = None if self.gate is None else self.gate(inputs, training=training)
+        reads_units = self.gate is not None and self.gate.network.reads_outputs
+        mask = None
+        if self.gate is not None and not reads_units:
+            mask = self.gate(inputs, training=training)
         if self.execution == "skip" and mask is not None and not training:
             outputs = feed_forward(self, inputs, mask)
             if outputs is not None:
                 return outputs
         hidden = self.hidden_dense(inputs, training=training)
+        if reads_units:
+            mask = self.gate(hidden, training=training)
         if self.linear_dense is not None:
             hidden = ops.multiply(hidden, self.linear_dense(inputs, training=training))
         if mask is not None:
@@ -272,9 +277,11 @@ class DynamicGateMLP(GatedLayer):
         # An activation across units, such as softmax, needs all of them, also the closed ones.
         columns = opening if is_feature_wise(self.hidden_dense.activation) else None
         into_hidden = positions(shape) * inputs.shape[-1] * self.hidden_units
-        products = [
-            Product(into_hidden, inputs.open, columns) for _ in range(2 if self.gated_linear else 1)
-        ]
+        # What decides from the units themselves needs all of them.
+        reads_units = self.gate is not None and self.gate.network.reads_outputs
+        products = [Product(into_hidden, inputs.open, None if reads_units else columns)]
+        if self.gated_linear:
+            products.append(Product(into_hidden, inputs.open, columns))
         output = Product(positions(shape) * self.hidden_units * self.units, opening)
         return [*products, output, *gate_products], Flow(shape, producers=(output,))
 

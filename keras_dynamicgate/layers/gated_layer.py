@@ -67,16 +67,26 @@ class GatedLayer(keras.layers.Layer):
         for layer in graph.all_layers(self, recursive=False) if not self.trainable else ():
             layer.trainable = False
 
-    def build_gate(self, input_shape: PartialShape, gated_macs: int) -> None:
+    def build_gate(
+        self, input_shape: PartialShape, gated_macs: int, units: int | None = None
+    ) -> None:
         """Build the gate, if there is one, and warn if it costs over a quarter of what it gates.
 
         Args:
             input_shape: Tuple, the shape of the layer's input with the batch axis.
             gated_macs: Integer, the multiply-accumulates per position that the gates can close.
+            units: Integer, the number of units where a gate network may read these. Defaults to
+                `None`: none may.
+
+        Raises:
+            ValueError: If the gate network reads units and may not.
         """
         if self.gate is None:
             return
-        self.gate.build(input_shape)
+        seen = input_shape
+        if self.gate.network.reads_outputs:
+            seen = (*input_shape[:-1], self._readable(units))
+        self.gate.build(seen)
         products = self.gate.network.products(input_shape[-1:], None)
         share = sum(product.macs for product in products) / gated_macs
         if share > WARN_SHARE:
@@ -87,6 +97,15 @@ class GatedLayer(keras.layers.Layer):
                 'gate="static".',
                 stacklevel=2,
             )
+
+    def _readable(self, units: int | None) -> int:
+        if units is None:
+            raise ValueError(
+                f"Argument `gate` must be a gate network that reads the input in layer "
+                f"{self.name!r}, which is a {type(self).__name__}. "
+                f"Received: gate={type(self.gate.network).__name__}"
+            )
+        return units
 
     def gate_inputs(self, inputs: Any) -> Any:
         """Give what the gate network sees of the layer's inputs."""

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from keras_dynamicgate.macs.layer_macs import LayerMacs
 from keras_dynamicgate.utils.tables import as_text, make_table
 
 HEADS = (
@@ -15,6 +16,7 @@ HEADS = (
     "relative",
     "open ratio",
 )
+SIGNS = {"varying": "{:.2f}", "bits": "{:.3f}"}
 
 FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
@@ -25,44 +27,15 @@ DELIVERABLE = (
     "remains, gate networks included, by `compact` for static gates and by the engine or "
     '`execution="skip"` for input-dependent ones: {:.3f} of dense.'
 )
+VARYING = (
+    "Varying is the share of the input-dependent gates that are open for 5 to 95 % of the inputs; "
+    "the others could as well be static."
+)
+BITS = "Bits are what a gate tells about the label, on average."
 THEORETICAL = (
     "* theoretical: single weights that are 0 count as saved, but zeros scattered over a kernel "
     "save no time without special kernels."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerMacs:
-    """What one layer costs per sample, in multiply-accumulates.
-
-    Attributes:
-        name: Name of the layer; layers of inner models as `model/layer`.
-        dense: With everything open, without gate networks.
-        expected: Weighted by gate probabilities.
-        executed: Weighted by masks: what an execution runs that skips all that is closed.
-        gates: What the gate network of the layer runs.
-        deliverable: What remains with `compact` and the engine or `execution="skip"`, the gate
-            network included.
-        usage: Mean gate probability, or `None` for a layer without gates.
-        open_ratio: Mean of the mask, or `None` for a layer without gates.
-        gate_count: The number of gates.
-        theoretical: Whether `executed` counts single weights as saved that were pruned or never
-            there. Without special kernels that saves no time.
-        not_delivered: The reason why `deliverable` is more than `executed` and `gates`, or `None`
-            if it is not.
-    """
-
-    name: str
-    dense: int
-    expected: float
-    executed: float
-    gates: float
-    deliverable: float
-    usage: float | None = None
-    open_ratio: float | None = None
-    gate_count: int = 0
-    theoretical: bool = False
-    not_delivered: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +122,24 @@ class MacReport:
         """Mean of the mask over all gates of the model; 1 without gates."""
         return self._mean_over_gates("open_ratio")
 
+    @property
+    def varying(self) -> float | None:
+        """Share of the input-dependent gates that are open for 5 to 95 % of the inputs."""
+        return self._sign("varying")
+
+    @property
+    def bits(self) -> float | None:
+        """What an input-dependent gate tells about the label, in bits; `None` without labels."""
+        return self._sign("bits")
+
+    def _sign(self, attribute: str) -> float | None:
+        """Average over the gates of the layers that have a sign; `None` if none has."""
+        known = [layer for layer in self.layers if getattr(layer, attribute) is not None]
+        if not known:
+            return None
+        total: float = sum(getattr(layer, attribute) * layer.gate_count for layer in known)
+        return total / sum(layer.gate_count for layer in known)
+
     def _mean_over_gates(self, attribute: str) -> float:
         count = sum(layer.gate_count for layer in self.layers)
         if count == 0:
@@ -170,6 +161,8 @@ class MacReport:
             "relative_deliverable",
             "usage",
             "open_ratio",
+            "varying",
+            "bits",
             "theoretical",
             "samples",
             "not_counted",
@@ -192,13 +185,16 @@ class MacReport:
             f"{self.relative:.3f}{mark}",
             f"{self.open_ratio:.3f}",
         ]
-        rows = map(_cells, self.layers)
-        return as_text([make_table("MACs per sample", HEADS, rows, totals=totals)], self.notes())
+        signs = [name for name in SIGNS if getattr(self, name) is not None]
+        rows = [(*_cells(layer), *_signs(layer, signs)) for layer in self.layers]
+        heads, totals = [*HEADS, *signs], [*totals, *_signs(self, signs)]
+        return as_text([make_table("MACs per sample", heads, rows, totals=totals)], self.notes())
 
     def notes(self) -> list[str]:
         """Give the sentences under the table."""
         notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
         notes += self._on_delivery()
+        notes += [VARYING] * (self.varying is not None) + [BITS] * (self.bits is not None)
         if self.theoretical:
             notes.append(THEORETICAL)
         if self.samples is None and any(layer.gate_count for layer in self.layers):
@@ -232,8 +228,13 @@ def _mark(counted: LayerMacs | MacReport) -> str:
     return "*" if counted.theoretical else ""
 
 
+def _signs(counted: LayerMacs | MacReport, names: list[str]) -> list[str]:
+    """Give the cells of the signs that a layer or report has."""
+    values = {name: getattr(counted, name) for name in names}
+    return ["" if values[name] is None else SIGNS[name].format(values[name]) for name in names]
+
+
 def _cells(layer: LayerMacs) -> tuple[str, ...]:
-    relative = (layer.executed + layer.gates) / layer.dense if layer.dense else None
     mark = _mark(layer)
     return (
         layer.name,
@@ -242,6 +243,6 @@ def _cells(layer: LayerMacs) -> tuple[str, ...]:
         f"{layer.executed:,.0f}{mark}",
         f"{layer.gates:,.0f}" if layer.gate_count or layer.gates else "",
         f"{layer.deliverable:,.0f}",
-        "" if relative is None else f"{relative:.3f}{mark}",
+        "" if layer.relative is None else f"{layer.relative:.3f}{mark}",
         "" if layer.open_ratio is None else f"{layer.open_ratio:.3f}",
     )

@@ -1,10 +1,11 @@
 """The section on multiply-accumulates: the table of `count_macs`."""
 
+from keras_dynamicgate.macs.layer_macs import LayerMacs
 from keras_dynamicgate.macs.report import HEADS as REPORT_HEADS
-from keras_dynamicgate.macs.report import LayerMacs, MacReport
+from keras_dynamicgate.macs.report import MacReport
 from keras_dynamicgate.reports.markup import Markup, element, heat, join, section, table
 
-HEADS = (*REPORT_HEADS[:-1], "usage", REPORT_HEADS[-1])
+HEADS = (*REPORT_HEADS[:-1], "usage", REPORT_HEADS[-1], "varying")
 
 
 def figures(report: MacReport, accuracy: float | None) -> Markup:
@@ -35,14 +36,14 @@ def figures(report: MacReport, accuracy: float | None) -> Markup:
 
 def cost_section(report: MacReport) -> Markup:
     """Write the table of the costs of all layers, with its notes."""
-    rows = [_row(layer.name, layer, _relative(layer)) for layer in report.layers]
-    total = _row("total", report, report.relative)
+    rows = [_row(layer.name, layer) for layer in report.layers]
+    total = _row("total", report)
     content = table("MACs per sample, layer by layer", HEADS, rows, total)
     notes = (element("p", note) for note in report.notes())
     return section("cost", "What the model costs", content, join(*notes))
 
 
-def _row(name: str, counted: LayerMacs | MacReport, relative: float | None) -> tuple[str, ...]:
+def _row(name: str, counted: LayerMacs | MacReport) -> tuple[str, ...]:
     """Write the row of a layer or, since both have the same numbers, of the whole report."""
     mark = "*" if counted.theoretical else ""
     return (
@@ -52,11 +53,8 @@ def _row(name: str, counted: LayerMacs | MacReport, relative: float | None) -> t
         f"{counted.executed:,.0f}{mark}",
         f"{counted.gates:,.0f}",
         f"{counted.deliverable:,.0f}",
-        heat(relative, mark),
+        heat(counted.relative, mark),
         heat(counted.usage),
         heat(counted.open_ratio),
+        heat(counted.varying),
     )
-
-
-def _relative(layer: LayerMacs) -> float | None:
-    return (layer.executed + layer.gates) / layer.dense if layer.dense else None

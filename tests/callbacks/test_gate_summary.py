@@ -94,6 +94,34 @@ def test_layer_that_saves_nothing_is_warned_about_at_the_end():
         fit(gated_model(gate="static"), kdg.GateSummary(X, verbose=0))
 
 
+def decide_by_the_input(model, gates):
+    """Let the first gates be open where one of the features is positive and close the others."""
+    network = model.layers[0].gate.network
+    kernel, bias = np.zeros((64, 8)), np.full(8, -5.0)
+    kernel[np.arange(gates), np.arange(gates)] = 9.0
+    bias[:gates] = 0.0
+    network.set_weights([kernel, bias])
+
+
+def test_layer_whose_gates_are_static_in_effect_is_warned_about_at_the_end():
+    model = gated_model(gate="linear", block_size=8)
+    model.layers[0].gate.network.set_weights([np.zeros((64, 8)), np.array([5.0] * 4 + [-5.0] * 4)])
+    with pytest.warns(UserWarning, match=r"layer 'hidden' are static in effect: 0%.*`compact`"):
+        fit(model, kdg.GateSummary(X, verbose=0))
+
+
+def test_layer_whose_gates_decide_by_the_input_is_not_warned_about():
+    model = gated_model(gate="linear", block_size=8)
+    decide_by_the_input(model, gates=1)  # of eight
+    summary = kdg.GateSummary(X, verbose=0, y=X[:, 0] > 0)
+    with pytest.raises(ValueError, match="integers, a class for each sample"):
+        fit(model, summary)
+    summary = kdg.GateSummary(X, verbose=0, y=(X[:, 0] > 0).astype(int))
+    fit(model, summary)
+    assert summary.report.layers[0].varying == 1 / 8
+    assert 0.1 < summary.report.layers[0].bits < 1 / 8  # it tells the label, the others nothing
+
+
 def test_model_without_gates_is_refused():
     with pytest.raises(ValueError, match=r"`GateSummary` needs a model with gated layers"):
         fit(gated_model(gate=None), kdg.GateSummary(X))

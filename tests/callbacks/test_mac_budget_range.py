@@ -231,6 +231,14 @@ def test_budgets_that_make_no_range_are_refused(target, message):
         kdg.MacBudget(target)
 
 
+def test_balanced_gates_are_trained_for_one_budget():
+    layer = kdg.DynamicGateDense(64, balance=0.1, name="hidden")
+    model = keras.Sequential([keras.Input((64,)), layer, keras.layers.Dense(2)])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="one number where gates have a `balance`.* in hidden"):
+        fit(model, kdg.MacBudget((0.3, 0.6)), epochs=1)
+
+
 def test_range_whose_smallest_is_out_of_reach_is_refused_with_what_is_in_reach():
     layer = kdg.DynamicGateDense(64, min_open=0.5)
     model = keras.Sequential([keras.Input((64,)), layer, keras.layers.Dense(2)])

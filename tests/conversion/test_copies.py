@@ -134,10 +134,17 @@ class Own(keras.Model):
         raise NotImplementedError
 
 
-def test_the_copy_of_a_functional_subclass_is_a_plain_model():
+class OwnSequence(keras.Sequential):
+    def train_step(self, *arguments):
+        raise NotImplementedError
+
+
+def test_a_model_that_its_class_takes_inputs_and_outputs_for_stays_of_that_class():
     inputs = keras.Input((6,))
     original = Own(inputs, layers.Dense(2)(layers.Dense(8)(inputs)))
-    assert not isinstance(kdg.gate_model(original), Own)
+    assert isinstance(kdg.gate_model(original), Own)
+    sequence = OwnSequence([inputs, layers.Dense(8), layers.Dense(2)])
+    assert isinstance(kdg.gate_model(sequence), OwnSequence)
 
 
 def test_random_numbers_of_the_caller_stay_what_they_were():

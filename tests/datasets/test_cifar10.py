@@ -11,6 +11,8 @@ import pytest
 
 from keras_dynamicgate.datasets import cifar10
 
+pytestmark = pytest.mark.one_backend("torch")
+
 PIXELS = np.zeros((4, 3, 32, 32), "uint8")
 PIXELS[:, 0] = 255  # red everywhere
 PIXELS[:, 2, 5, 7] = 51  # a little blue in row 5, column 7

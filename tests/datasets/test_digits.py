@@ -3,6 +3,8 @@ import pytest
 
 from keras_dynamicgate.datasets import digits
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def test_digits_need_no_network_and_have_all_samples():
     dataset = digits()

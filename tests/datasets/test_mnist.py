@@ -5,6 +5,8 @@ import pytest
 
 from keras_dynamicgate.datasets import mnist
 
+pytestmark = pytest.mark.one_backend("torch")
+
 IMAGES = np.stack([np.full((28, 28), value) for value in (0, 51, 255, 255)])
 LABELS = np.array([3, 3, 9, 9])
 NAMES = (

@@ -6,6 +6,8 @@ import pytest
 from keras_dynamicgate.datasets import mnist, mnist_small
 from keras_dynamicgate.datasets.reading.csv_images import read_csv_images
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 @pytest.fixture
 def installed():

@@ -11,6 +11,8 @@ import scipy.sparse
 from keras_dynamicgate.datasets import pbmc3k
 from keras_dynamicgate.datasets.reading.genes import choose_genes, normalise
 
+pytestmark = pytest.mark.one_backend("torch")
+
 ARCHIVE = "pbmc3k_filtered_gene_bc_matrices.tar.gz"
 
 

@@ -8,6 +8,8 @@ import soundfile
 from keras_dynamicgate.datasets import speech_commands
 from keras_dynamicgate.datasets.reading.speech_files import hash_split, list_clips
 
+pytestmark = pytest.mark.one_backend("torch")
+
 TONE = (8000 * np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)).astype("int16")
 LISTED = {"validation_list.txt": "go/b_nohash_0.wav", "testing_list.txt": "up/c_nohash_0.wav"}
 

@@ -14,6 +14,8 @@ import pytest
 
 from keras_dynamicgate.datasets import tiny_imagenet
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def write_image(path, grey, mode="RGB", size=(64, 64)):
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ def build_model(estimator="threshold"):
     gates["gate"] = "linear"
     x = kdg.DynamicGateDense(16, "relu", block_size=4, **gates, usage_regularizer=penalty)(x)
     x = kdg.DynamicGate(block_size=2, **gates, usage_regularizer=keras.regularizers.L2(0.1))(x)
-    x = kdg.DynamicGateMLP(16, 8, "gelu", gated_linear=True, block_size=4, **gates)(x)
+    x = kdg.DynamicGateMLP(16, 8, "gelu", gated_linear=True, block_size=4, balance=0.2, **gates)(x)
     x = gate_a_model(keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, "relu")]), gates)(x)
     model = keras.Model(inputs, MagnitudePrunedDense(4)(x))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

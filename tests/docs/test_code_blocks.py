@@ -1,4 +1,3 @@
-import itertools
 import re
 import shlex
 import subprocess
@@ -44,14 +43,13 @@ WITH_PYTHON = [
     for page in PAGES
     if name_of(page) not in ELSEWHERE and any(each.language == "python" for each in blocks(page))
 ]
-# The README's blocks and those that name a backend run on each; the other pages take turns.
+# The README's blocks and those that name a backend run on each, the others where it takes least.
 EVERYWHERE = {"README.md"} | {name_of(p) for p in PAGES if any(b.backends() for b in blocks(p))}
-TURNS = itertools.cycle(["torch", "tensorflow", "jax"])
 RUNS = [
     pytest.param(
         page,
         id=name_of(page),
-        marks=() if name_of(page) in EVERYWHERE else pytest.mark.one_backend(next(TURNS)),
+        marks=() if name_of(page) in EVERYWHERE else pytest.mark.one_backend("torch"),
     )
     for page in WITH_PYTHON
 ]

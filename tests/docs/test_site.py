@@ -17,7 +17,7 @@ from docs.pages import API
 import keras_dynamicgate
 from keras_dynamicgate.gating import arguments
 
-pytestmark = pytest.mark.one_backend("tensorflow")
+pytestmark = pytest.mark.one_backend("torch")
 
 ROOT = pathlib.Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

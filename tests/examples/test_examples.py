@@ -92,7 +92,7 @@ def test_transformer_example_compares_three_models(data_dir):
     assert "MACs per sample" in finished.stdout
 
 
-@pytest.mark.one_backend("tensorflow")
+@pytest.mark.one_backend("torch")
 def test_gate_pretrained_example_writes_a_row_for_each_model(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

@@ -18,7 +18,7 @@ def example():
     return module
 
 
-@pytest.mark.one_backend("tensorflow")
+@pytest.mark.one_backend("torch")
 @pytest.mark.filterwarnings("ignore:The training ended at")
 # KerasTuner calls what Python has deprecated.
 @pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")

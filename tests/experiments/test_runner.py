@@ -45,7 +45,7 @@ def test_comparison_writes_results_tables_and_pictures(task, tmp_path, capsys):
     assert "narrow" in capsys.readouterr().out
 
 
-@pytest.mark.one_backend("tensorflow")
+@pytest.mark.one_backend("torch")
 def test_interrupted_comparison_goes_on_at_the_run_that_was_cut(task, tmp_path, monkeypatch):
     trained = []
     train = Trainer.train
@@ -179,7 +179,7 @@ def test_comparison_without_gates_draws_no_usage(task, tmp_path):
     assert [path.name for path in tmp_path.glob("*.png")] == ["pareto.png"]
 
 
-@pytest.mark.one_backend("jax")
+@pytest.mark.one_backend("torch")
 def test_models_with_gates_and_teachers_train_without_validation_samples(task, tmp_path):
     task = dataclasses.replace(task, load=_without_validation(task.load))
     runs = compare(task, models=("dynamic_distilled",), targets=(0.5,), seeds=1, out=tmp_path)

@@ -37,6 +37,7 @@ def test_config_holds_each_argument():
         "estimator": "threshold",
         "initial_open": 0.75,
         "min_open": 0.5,
+        "balance": 0.25,
         "usage_regularizer": None,
         "seed": 3,
     }

@@ -96,7 +96,8 @@ def test_get_copies_a_network_so_that_two_layers_never_share_one():
 
 def test_get_names_the_known_networks_when_it_meets_an_unknown_one():
     with pytest.raises(
-        ValueError, match=r"`gate` must be one of 'static', 'linear', 'low_rank', 'mlp' .*'lowrank'"
+        ValueError,
+        match=r"`gate` must be one of 'static', 'linear', .*'activation' .*'lowrank'",
     ):
         networks.get("lowrank")
 

@@ -55,8 +55,9 @@ def test_older_files_say_in_the_build_config_how_inner_layers_are_quantized():
     assert layer.hidden_dense._kernel.dtype == "int8"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_file_saved_on_any_backend_gives_the_same_outputs_on_this_one(backend, tmp_path):
+def test_file_saved_on_another_backend_gives_the_same_outputs_on_this_one(tmp_path):
+    # One other each; `tests/golden` holds files of all backends for all backends.
+    backend = BACKENDS[BACKENDS.index(keras.backend.backend()) - 1]
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     path = str(tmp_path / "model.keras")

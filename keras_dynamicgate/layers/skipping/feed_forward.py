@@ -69,6 +69,7 @@ def pays(layer: keras.layers.Layer, features: int) -> bool:
         backend in _BACKENDS
         and _has_plain_products(layer)
         and is_feature_wise(layer.hidden_dense.activation)
+        and not layer.gate.network.reads_outputs
         and _block_weights(layer, features) >= LEAST_BLOCK_WEIGHTS[backend]
     )
 

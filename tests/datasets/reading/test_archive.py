@@ -10,6 +10,8 @@ import pytest
 from keras_dynamicgate.datasets.reading import archive as archives
 from keras_dynamicgate.datasets.reading.archive import unpack
 
+pytestmark = pytest.mark.one_backend("torch")
+
 FILES = {"a/one.txt": b"one", "a/b/two.txt": b"two" * 1000}
 NAMES = list(FILES)
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_dynamicgate.datasets.reading.cifar_batches import read_batches
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def opcodes(value):
     return pickle.dumps(value, protocol=2)[2:-1]

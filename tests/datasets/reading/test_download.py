@@ -9,6 +9,8 @@ import pytest
 from keras_dynamicgate.datasets.reading import download as downloads
 from keras_dynamicgate.datasets.reading.download import cache_folder, download
 
+pytestmark = pytest.mark.one_backend("torch")
+
 CONTENT = bytes(range(256)) * 2000
 CHECKSUM = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 

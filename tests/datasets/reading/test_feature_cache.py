@@ -7,6 +7,8 @@ import pytest
 
 from keras_dynamicgate.datasets.reading.feature_cache import cached_arrays, digest_files
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 @pytest.fixture
 def counted():

@@ -7,6 +7,8 @@ import pytest
 from keras_dynamicgate.datasets.reading import idx
 from keras_dynamicgate.datasets.reading.idx import read_idx
 
+pytestmark = pytest.mark.one_backend("torch")
+
 HEADER = bytes((0, 0, 8, 1))
 
 

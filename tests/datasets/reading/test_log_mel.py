@@ -4,6 +4,8 @@ import pytest
 
 from keras_dynamicgate.datasets.reading.log_mel import log_mel, log_mels
 
+pytestmark = pytest.mark.one_backend("torch")
+
 SECOND = np.arange(16_000) / 16_000
 
 

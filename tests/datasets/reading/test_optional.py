@@ -5,6 +5,8 @@ import pytest
 
 from keras_dynamicgate import datasets
 
+pytestmark = pytest.mark.one_backend("torch")
+
 OPTIONAL = (
     "tensorflow_datasets",
     "librosa",

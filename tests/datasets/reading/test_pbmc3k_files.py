@@ -6,6 +6,8 @@ import pytest
 
 from keras_dynamicgate.datasets import pbmc3k
 
+pytestmark = pytest.mark.one_backend("torch")
+
 ARCHIVE = "pbmc3k_filtered_gene_bc_matrices.tar.gz"
 
 

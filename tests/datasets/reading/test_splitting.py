@@ -3,6 +3,8 @@ import pytest
 
 from keras_dynamicgate.datasets.reading.splitting import check_validation_fraction, stratified_split
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def test_each_class_gives_its_share():
     y = np.array([0, 0, 0, 0, 1, 1])
