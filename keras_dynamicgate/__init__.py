@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.conversion.gate_model import gate_model
     from keras_dynamicgate.conversion.skip_experts import skip_experts
     from keras_dynamicgate.counting.count import count_macs
+    from keras_dynamicgate.elastic.set_budget import budgets, set_budget
     from keras_dynamicgate.engine.engine import InferenceEngine
     from keras_dynamicgate.macs.report import MacReport
     from keras_dynamicgate.pictures.gates import plot_gates
@@ -62,6 +63,7 @@ __all__ = [
     "UsagePenalty",
     "baselines",
     "benchmark",
+    "budgets",
     "compact",
     "compact_with_report",
     "count_macs",
@@ -72,6 +74,7 @@ __all__ = [
     "plasticity",
     "plot_gates",
     "reports",
+    "set_budget",
     "skip_experts",
 ]
 
@@ -87,11 +90,13 @@ _MEMBERS = {
     "MacReport": "macs.report",
     "ParetoCheckpoint": "callbacks.pareto_checkpoint",
     "benchmark": "benchmarking.benchmark",
+    "budgets": "elastic.set_budget",
     "compact": "compaction.compact",
     "compact_with_report": "compaction.compact",
     "count_macs": "counting.count",
     "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
+    "set_budget": "elastic.set_budget",
     "skip_experts": "conversion.skip_experts",
 }
 

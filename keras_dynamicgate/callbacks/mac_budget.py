@@ -6,12 +6,13 @@ from typing import Any, get_args
 import keras
 
 from keras_dynamicgate.callbacks.finite import check_finite
+from keras_dynamicgate.callbacks.range_training import RangeTraining, budgets_in
 from keras_dynamicgate.callbacks.requirements import require_gates
 from keras_dynamicgate.callbacks.steered_cost import Count
 from keras_dynamicgate.callbacks.steered_training import SteeredTraining, forget_budgets
 from keras_dynamicgate.graph.data_sizes import TrainingInputs, has_open_axes, values_in_place
 from keras_dynamicgate.utils import checks
-from keras_dynamicgate.utils.types import Logs
+from keras_dynamicgate.utils.types import Inputs, Logs
 
 MISSED_BY = 0.05
 
@@ -24,8 +25,15 @@ class MacBudget(keras.callbacks.Callback):
     training continues where it stopped. Axes that the model leaves open, such as the length of a
     sequence, count with the size that they have in the first batch.
 
+    With several budgets, one training makes one model for all of them: `set_budget` then sets it to
+    any one between the smallest and the largest, without data. Each step trains for one of them,
+    for the smallest three times as often. Meanwhile and at the end the model stands at the largest,
+    which is what is validated and saved.
+
     Args:
-        target: Float, above 0 and at most 1: (executed + gate MACs) / dense MACs to end with.
+        target: Float, above 0 and at most 1: (executed + gate MACs) / dense MACs to end with. Or
+            several: a tuple `(smallest, largest)` for that range, in steps of at most a factor of
+            2, or a list of up to 16 budgets.
         warmup: Float from 0, the share of the training without any pressure. Defaults to 0.1.
         ramp: Float from 0, the share of the training in which the allowance falls from what the
             model costs at the start to `target`; `warmup + ramp` is at most 1. Defaults to 0.4.
@@ -55,10 +63,17 @@ class MacBudget(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, target: float, warmup: float = 0.1, ramp: float = 0.4, count: Count = "executed"
+        self,
+        target: float | tuple[float, float] | list[float],
+        warmup: float = 0.1,
+        ramp: float = 0.4,
+        count: Count = "executed",
     ) -> None:
         super().__init__()
-        checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
+        if isinstance(target, (tuple, list)):
+            budgets_in(target)
+        else:
+            checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
         checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
         checks.number(
             "ramp",
@@ -93,7 +108,7 @@ class MacBudget(keras.callbacks.Callback):
             self._inputs.stop()
         self._training = self._inputs = self._epoch = None
         if not has_open_axes(self.model):
-            self._training = SteeredTraining(self.model, None, self.target, self.count)
+            self._training = self._new_training(None)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         begins = self._epoch is None
@@ -118,14 +133,22 @@ class MacBudget(keras.callbacks.Callback):
             raise
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        measured = self._end()
-        if measured is not None and abs(measured - self.target) > MISSED_BY:
+        reached = self._end().items()
+        missed = {target: macs for target, macs in reached if abs(macs - target) > MISSED_BY}
+        if missed:
+            measured = " and ".join(f"{macs:.3f}" for macs in missed.values())
+            targets = " and of ".join(f"{target:g}" for target in missed)
             warnings.warn(
-                f"The training ended at {measured:.3f} relative MACs, counted as {self.count}, "
-                f"with a budget of {self.target}. Train for more steps, or with a learning rate "
+                f"The training ended at {measured} relative MACs, counted as {self.count}, "
+                f"with a budget of {targets}. Train for more steps, or with a learning rate "
                 "that falls.",
                 stacklevel=2,
             )
+
+    def _new_training(self, sample: Inputs) -> SteeredTraining:
+        if isinstance(self.target, (tuple, list)):
+            return RangeTraining(self.model, sample, budgets_in(self.target), self.count)
+        return SteeredTraining(self.model, sample, self.target, self.count)
 
     def _begin_with_sizes(self, steps: int | None) -> None:
         """Begin to steer once first steps have shown the sizes that the model leaves open."""
@@ -134,7 +157,7 @@ class MacBudget(keras.callbacks.Callback):
         self._inputs.stop()
         sample, self._inputs = self._inputs.sample, None
         values_in_place(self.model)
-        self._training = SteeredTraining(self.model, sample, self.target, self.count)
+        self._training = self._new_training(sample)
         self._begin(self._training, steps or 0)
 
     def _begin(self, training: SteeredTraining, steps: int = 0) -> None:
@@ -144,10 +167,10 @@ class MacBudget(keras.callbacks.Callback):
         training.begin(epoch, epochs, left, warmup=self.warmup, ramp=self.ramp)
         training.reach(epoch)
 
-    def _end(self) -> float | None:
-        """Stop to steer and give the relative MACs that were reached."""
+    def _end(self) -> dict[float, float]:
+        """Stop to steer and give the relative MACs that were reached for each budget."""
         if self._training is None:
-            return None
-        measured = self._training.relative_macs()
+            return {}
+        reached = self._training.reached()
         self._training.end()
-        return measured
+        return reached

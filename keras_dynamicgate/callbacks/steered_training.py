@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.steered_cost import Count, SteeredCost
 from keras_dynamicgate.gating.budget import (
+    INITIAL_STATE,
     LARGEST_ERROR,
     TREND_RATE,
     BudgetController,
@@ -41,6 +42,7 @@ class SteeredTraining:
         self.target = target
         self._cost = SteeredCost(model, x, count)
         self._gates = self._cost.gates
+        self._steered = [gate for gate in self._gates if is_steerable(gate)]
         self._check_reachable()
 
     def begin(
@@ -61,6 +63,7 @@ class SteeredTraining:
                 "A training can have one `MacBudget`: two prices would fight for the same gates. "
                 f"Received: another one, of target={self.target}"
             )
+        self._prepare()
         progress = min(self._state()[0], 1.0) if epoch > 0 else 0.0
         resumed = progress > 0.0
         # Do not open a model again that an earlier training has brought to its budget.
@@ -72,19 +75,18 @@ class SteeredTraining:
         self._epochs = epochs
         self._plan = BudgetPlan(
             target=self.target,
-            start=max(self.target, self._relative_macs(now)),
+            start=max(self._largest(), self._relative_macs(now)),
             warmup=warmup,
             ramp=ramp,
             progress_per_step=_progress_per_step(progress, steps_left),
         )
-        self._controller = BudgetController(self._gates, self._cost.relative)
+        self._controller = self._new_controller()
         self._controller.set_plan(self._plan)
         self._controller.set_progress(progress)
         for gate in self._gates:
             gate.budget = self._controller
         # The price belongs to the logits of the last step, not to an average of them.
-        steered = [gate for gate in self._gates if is_steerable(gate)]
-        weights = [weight for gate in steered for weight in gate.network.trainable_weights]
+        weights = [weight for gate in self._steered for weight in gate.network.trainable_weights]
         average_without(self.model.optimizer, weights)
         # The step that the model has, perhaps of an earlier `fit`, knows no controller.
         use_step(self.model, self._kind_of_step())
@@ -101,14 +103,27 @@ class SteeredTraining:
         forget_budgets(self.model)
         keep_step(self.model, self._kind_of_step())
 
-    def relative_macs(self) -> float:
-        """Give the relative MACs of the last steps, of which a single one may be far off."""
-        return self._steered_macs() + self._cost.overlooked()
+    def reached(self) -> dict[float, float]:
+        """Give the relative MACs of the last steps, of which a single one may be far off.
 
-    def _steered_macs(self) -> float:
+        Returns:
+            Dict from each budget of the training to what it has come to.
+        """
         progress, _, _, trend = self._state()
-        plan = self._plan
-        counted = (progress - plan.warmup) / (plan.progress_per_step or 1e-3)
+        return {self.target: self._followed(self._plan, progress, trend) + self._cost.overlooked()}
+
+    def _followed(
+        self, plan: BudgetPlan, progress: float, trend: float, share: float = 1.0
+    ) -> float:
+        """Give the relative MACs that a controller has followed.
+
+        Args:
+            plan: The `BudgetPlan` of the training, with the budget that was followed.
+            progress: Float, the share of the training that is done.
+            trend: Float, the running mean of the error.
+            share: Float, the share of the steps that were for this budget. Defaults to 1.0.
+        """
+        counted = share * (progress - plan.warmup) / (plan.progress_per_step or 1e-3)
         if counted >= 1.0:
             # A running mean, which the warm-up has brought to 0.
             error = trend / (1.0 - (1.0 - TREND_RATE) ** counted)
@@ -116,6 +131,20 @@ class SteeredTraining:
                 allowed = ops.convert_to_numpy(plan.allowance(progress))
                 return float(allowed) * math.exp(error)
         return self._relative_macs(self._open_ratios())
+
+    def _prepare(self) -> None:
+        """Take away what a training for several budgets has left in the gates."""
+        for gate in self._gates:
+            if len(gate.price_table.rows()):
+                gate.price_table.set_rows(())
+                gate.budget_state.assign(INITIAL_STATE)
+
+    def _largest(self) -> float:
+        """Give the largest relative MACs to end with."""
+        return self.target
+
+    def _new_controller(self) -> BudgetController:
+        return BudgetController(self._gates, self._cost.relative)
 
     def _kind_of_step(self) -> tuple[Any, ...]:
         """Give what a step is compiled for: which gates are steered, and what each product costs.
@@ -141,7 +170,7 @@ class SteeredTraining:
         return {gate: ops.convert_to_tensor(gate.open_ratio) for gate in self._gates}
 
     def _check_reachable(self) -> None:
-        if not any(is_steerable(gate) for gate in self._gates):
+        if not self._steered:
             raise ValueError(
                 "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
                 'frozen ones do not learn, and with `count="deliverable"` it steers those alone '

@@ -26,6 +26,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "inputs to judge input-dependent gates by: what they never open is removed as well "
         "(default: remove only what static gates close)",
     )
+    command.add_argument(
+        "--budget",
+        type=float,
+        help="relative MACs, for a model that was trained for several budgets (default: as it is)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     from keras_dynamicgate.compaction.compact import compact_with_report
 
     with wrong_input():
-        small, report = compact_with_report(model, data)
+        small, report = compact_with_report(model, data, budget=options.budget)
         save_at_once(small, pathlib.Path(options.out))
     if not report.layers:
         print("keras-dynamicgate: no units could be removed", file=sys.stderr)

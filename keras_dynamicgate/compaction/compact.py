@@ -1,5 +1,6 @@
 """`compact`: a smaller, ordinary Keras model in place of one with closed units."""
 
+import contextlib
 from typing import Any
 
 import keras
@@ -10,11 +11,18 @@ from keras_dynamicgate.compaction.flat_model import FlatModel
 from keras_dynamicgate.compaction.liveness import analyse
 from keras_dynamicgate.compaction.rebuild import rebuild
 from keras_dynamicgate.compaction.report import CompactionReport, make_report
-from keras_dynamicgate.layers.gated_layer import GatedLayer
+from keras_dynamicgate.gating.prices import standing_at
+from keras_dynamicgate.layers.gated_layer import GatedLayer, gated_layers
 from keras_dynamicgate.utils import checks
 
 
-def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 256) -> keras.Model:
+def compact(
+    model: keras.Model,
+    x_calibration: Any = None,
+    *,
+    batch_size: int = 256,
+    budget: float | None = None,
+) -> keras.Model:
     """Remove the units that gates close, for a smaller model with the same outputs.
 
     Units that static gates close are gone from their layer and from every layer that reads them.
@@ -36,6 +44,10 @@ def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 
         x_calibration: Inputs as for `model.predict`, on which to judge input-dependent gates: an
             array or a list or dict of arrays. Defaults to `None`: they all stay.
         batch_size: Integer, the number of calibration samples that run at once. Defaults to 256.
+        budget: Float, the relative MACs, among those that `MacBudget` has trained the model for, at
+            which to judge its gates; so one trained model gives plain models of several sizes. The
+            result stands at one budget, whatever the original was trained for. Defaults to
+            `None`: as the model stands.
 
     Returns:
         A Keras model, not compiled. Its layers have the names of the original's; those of inner
@@ -43,8 +55,8 @@ def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 
 
     Raises:
         ValueError: If the model is not built or is subclassed, if `x_calibration` has no samples,
-            not as many for each input or NaN that reaches a gate, or if `batch_size` is no positive
-            integer.
+            not as many for each input or NaN that reaches a gate, if `batch_size` is no positive
+            integer, or if the model was not trained for `budget`.
 
     Examples:
         >>> model = keras.Sequential([
@@ -59,11 +71,15 @@ def compact(model: keras.Model, x_calibration: Any = None, *, batch_size: int = 
 
     - DynamicGate-MLP (arXiv 2603.16367), structural gates
     """
-    return compact_with_report(model, x_calibration, batch_size=batch_size)[0]
+    return compact_with_report(model, x_calibration, batch_size=batch_size, budget=budget)[0]
 
 
 def compact_with_report(
-    model: keras.Model, x_calibration: Any = None, *, batch_size: int = 256
+    model: keras.Model,
+    x_calibration: Any = None,
+    *,
+    batch_size: int = 256,
+    budget: float | None = None,
 ) -> tuple[keras.Model, CompactionReport]:
     """Do what `compact` does and also tell what went, what stayed and why.
 
@@ -71,6 +87,7 @@ def compact_with_report(
         model: As in `compact`.
         x_calibration: As in `compact`.
         batch_size: As in `compact`.
+        budget: As in `compact`.
 
     Returns:
         The new model and a `CompactionReport`.
@@ -89,9 +106,14 @@ def compact_with_report(
         610
     """
     checks.positive_integer("batch_size", batch_size)
-    calibration = None if x_calibration is None else calibrate(model, x_calibration, batch_size)
-    steps = FlatModel(model, calibration)
-    analyse(steps.steps, steps.outputs)
-    small = rebuild(model, steps)
+    gates = [layer.gate for layer in gated_layers(model)]
+    with contextlib.nullcontext() if budget is None else standing_at(gates, budget):
+        calibration = None if x_calibration is None else calibrate(model, x_calibration, batch_size)
+        steps = FlatModel(model, calibration)
+        analyse(steps.steps, steps.outputs)
+        small = rebuild(model, steps)
+    for layer in gated_layers(small):
+        # Its budgets are shares of the original, with other units closed for good at each.
+        layer.gate.price_table.set_rows(())
     gated = (GatedLayer, MixtureOfExperts)
     return small, make_report(model, small, steps, lambda layer: isinstance(layer, gated))

@@ -13,6 +13,7 @@ from keras_dynamicgate.engine.arrays import as_float32
 from keras_dynamicgate.engine.compiled.opcodes import BY_BLOCK, BY_SAMPLE, product_mode
 from keras_dynamicgate.engine.numpy_kernels import NumpyKernels
 from keras_dynamicgate.engine.plan import make_plan
+from keras_dynamicgate.engine.price_list import PriceList
 from keras_dynamicgate.engine.steps import Plan, Product
 from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.utils import checks
@@ -33,6 +34,10 @@ class InferenceEngine:
     With Numba (`pip install "keras-dynamicgate[engine]"`) the kernels are compiled, run on several
     threads and release the GIL; without it NumPy runs the same steps, slower, and a warning says
     so. An engine can be called from several threads at once.
+
+    A model that `MacBudget` has trained for several budgets runs at any of them, with one copy of
+    the weights: set `budget`, or give it to a single call. What static gates close at the largest
+    is left out; what they close at smaller ones only becomes zero, which saves no time.
 
     Args:
         model: A built Sequential or linear Functional model in float32 of `Dense`, `DynamicGate`,
@@ -80,7 +85,22 @@ class InferenceEngine:
             for step in plan.steps
             if isinstance(step, Product) and step.name
         ]
+        self._price_list = PriceList(plan)
+        self._standing: tuple[float | None, np.ndarray] = None, self._price_list.standing
         self._kernels = _kernels(plan, threads)
+
+    @property
+    def budget(self) -> float | None:
+        """The budget of calls that name none; `None`, at first, is that at which the model stood.
+
+        Calls that are going on keep theirs.
+        """
+        return self._standing[0]
+
+    @budget.setter
+    def budget(self, budget: float | None) -> None:
+        prices = self._price_list.standing if budget is None else self._price_list.at(budget)
+        self._standing = budget, prices
 
     @property
     def threads(self) -> int:
@@ -120,7 +140,7 @@ class InferenceEngine:
             "workspace": self._kernels.workspace_bytes() if self.compiled else 0,
         }
 
-    def predict(self, x: Any) -> np.ndarray:
+    def predict(self, x: Any, budget: float | None = None) -> np.ndarray:
         """Compute the model's outputs, as `model.predict(x)` does.
 
         NaN in a sample makes the outputs of this sample NaN, and a warning says so.
@@ -128,13 +148,18 @@ class InferenceEngine:
         Args:
             x: Array of numbers of shape `(batch, ...)` with the model's input shape; anything but
                 float32 is converted.
+            budget: Float, the relative MACs of this call, among those that the model was trained
+                for. Defaults to `None`: those of the engine.
 
         Returns:
             A float32 NumPy array of shape `(batch, ..., units)`.
 
         Raises:
-            ValueError: If `x` holds no numbers or its shape does not fit the model.
+            ValueError: If `x` holds no numbers or its shape does not fit the model, or if the model
+                was not trained for `budget`.
         """
+        # Taken once, so that the whole call has one budget.
+        prices = self._standing[1] if budget is None else self._price_list.at(budget)
         if type(x) is not np.ndarray or x.dtype != _FLOAT32:
             x = as_float32(x)
         shape = x.shape
@@ -148,7 +173,7 @@ class InferenceEngine:
                 # The compiled kernels are made for aligned, contiguous, writeable arrays.
                 rows = np.array(rows, order="C")
             flat = outputs if outputs.ndim == 2 else outputs.reshape(-1, self._output_features)
-            self._kernels.run(rows, flat)
+            self._kernels.run(rows, flat, prices)
             # NaN propagates, so it shows in the outputs, which mostly are fewer than the inputs. A
             # dot product would ask as quickly, but leave threads of the BLAS library spinning.
             if math.isnan(outputs.max()):

@@ -1,7 +1,6 @@
 """The steps of the package's own layers: gate networks, gated Dense, gated MLP."""
 
 import dataclasses
-import math
 from typing import Any, cast
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.engine import layer_steps, steps
+from keras_dynamicgate.engine.static_gates import StaticGates, logit
 from keras_dynamicgate.gating import masks
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -29,12 +29,13 @@ def add_gate(planner: Planner, layer: DynamicGate, tensor: Tensor | None) -> Ten
     if layer.gate is None:
         return tensor
     if not layer.gate.input_dependent:
-        is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
-        if tensor is not None:
-            return dataclasses.replace(tensor, layout=tensor.layout.closed(is_open))
-        features = np.arange(len(is_open)) if planner.take is None else planner.take
-        planner.take = features[is_open[features]]
-        return None
+        static = StaticGates(layer)
+        if tensor is None:
+            features = np.arange(len(static.ever_open)) if planner.take is None else planner.take
+            planner.take = features[static.ever_open[features]]
+            return static.shut(planner, planner.loaded(None)) if static.differ else None
+        layout = tensor.layout.closed(static.ever_open)
+        return static.shut(planner, dataclasses.replace(tensor, layout=layout))
     tensor = planner.expanded(planner.loaded(tensor))
     mask = decide(planner, layer, tensor, layer.block_size)
     return dataclasses.replace(tensor, mask=mask)
@@ -102,10 +103,12 @@ def _statically_gated(
 ) -> Tensor:
     """Add a Dense without the units that its static gates close."""
     name, slope = layer_steps.activation_of(layer, dense.activation)
-    is_open = np.repeat(layer.gate.static_mask(), layer.block_size)
+    static = StaticGates(layer)
+    is_open = static.ever_open
     if name in layer_steps.ACROSS_UNITS:
         output = layer_steps.add_dense(planner, dense, tensor, _called(layer, dense))
-        return dataclasses.replace(output, layout=output.layout.closed(is_open))
+        layout = output.layout.closed(is_open)
+        return static.shut(planner, dataclasses.replace(output, layout=layout))
     kept = np.flatnonzero(is_open) if is_open.any() else np.array([0])
     kernel, bias = layer_steps.dense_weights(dense)
     bias = None if bias is None else bias[kept]
@@ -118,7 +121,7 @@ def _statically_gated(
             steps.Multiply(factor.buffer, output.buffer, output.layout.width, None)
         )
     layout = output.layout.scattered(kept, len(is_open)).closed(is_open)
-    return dataclasses.replace(output, layout=layout)
+    return static.shut(planner, dataclasses.replace(output, layout=layout))
 
 
 def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> steps.Mask:
@@ -133,16 +136,17 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
             logits.buffer,
             mask,
             temperature=float(ops.convert_to_numpy(gate.temperature)),
-            logit_threshold=_logit(threshold),
+            logit_threshold=logit(threshold),
             top_k=gate.top_k or 0,
             fewest=masks.fewest_open(gate.min_open, gate.gates),
+            price=planner.price(gate),
         )
     )
     return mask
 
 
 def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
-    """Add the gate network of a layer; price and balance go into the last map."""
+    """Add the gate network of a layer; balance goes into the last map."""
     network, weight = layer.gate.network, layer_steps.weight
     chain = network.affine_maps()
     if chain is None:
@@ -156,22 +160,11 @@ def _logits(planner: Planner, layer: GatedLayer, tensor: Tensor) -> Tensor:
         name, slope = layer_steps.activation_of(layer, function)
         kernel = weight(affine.kernel)
         bias = None if affine.bias is None else weight(affine.bias) * np.float32(affine.bias_scale)
-        if affine is chain[-1]:
+        if affine is chain[-1] and layer.gate.logit_balance is not None:
             if name != "linear":
                 raise layer_steps.cannot_run(layer, ": the last map of its gate network is curved")
-            factor, added = layer.gate.affine()
+            factor, added = layer.gate.balancing()
             kernel = kernel * factor
             bias = added if bias is None else bias * factor + added
         tensor = planner.product(tensor, kernel, bias, name, slope)
     return tensor
-
-
-def _logit(threshold: float) -> float:
-    """Give the logit above which gates open, all for a threshold of 0 and none for one of 1.
-
-    In float32, as the weight is, numbers close to 0 and 1 are these.
-    """
-    if 0.0 < threshold < 1.0:
-        return math.log(threshold / (1.0 - threshold))
-    # No infinity, which compiled code need not know.
-    return float(np.finfo("float32").max if threshold >= 1.0 else np.finfo("float32").min)

@@ -30,14 +30,15 @@ class NumpyKernels:
         ]
         return sum(array.nbytes for array in arrays)
 
-    def run(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
+    def run(self, inputs: np.ndarray, outputs: np.ndarray, prices: np.ndarray) -> None:
         """Compute the outputs of a batch.
 
         Args:
             inputs: Float32 array of shape `(rows, features)`.
             outputs: Float32 array of shape `(rows, features)` that is written.
+            prices: Float32 array of what each gate charges.
         """
-        batch = _Batch(self.plan, inputs, outputs)
+        batch = _Batch(self.plan, inputs, outputs, prices)
         # A closed block holds numbers of earlier steps, which may overflow.
         with np.errstate(all="ignore"):
             for step in self.plan.steps:
@@ -47,8 +48,10 @@ class NumpyKernels:
 class _Batch:
     """The buffers and masks of one batch."""
 
-    def __init__(self, plan: steps.Plan, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(
+        self, plan: steps.Plan, inputs: np.ndarray, outputs: np.ndarray, prices: np.ndarray
+    ) -> None:
+        self.inputs, self.outputs, self.prices = inputs, outputs, prices
         rows = {True: len(inputs), False: len(outputs)}
         self.buffers = [
             np.zeros((rows[buffer.per_position], buffer.width), "float32")
@@ -103,12 +106,17 @@ class _Batch:
         if step.top_k:
             mask = largest(logits, step.top_k)
         else:
-            mask = logits / np.float32(step.temperature) > np.float32(step.logit_threshold)
+            threshold = np.float32(step.logit_threshold) + self.prices[step.price]
+            mask = logits / np.float32(step.temperature) > threshold
             if step.fewest:
                 mask |= largest(logits, step.fewest)
         # A row with NaN opens all gates, so that its outputs are NaN as in the model.
         mask |= np.isnan(logits).any(axis=1, keepdims=True)
         self.masks[step.mask.index] = mask
+
+    def shut(self, step: steps.Shut) -> None:
+        is_open = step.margins > self.prices[step.price]
+        self.buffers[step.target][:, : len(is_open)] *= is_open
 
     def multiply(self, step: steps.Multiply) -> None:
         self.buffers[step.target] *= self.buffers[step.source]
@@ -146,6 +154,7 @@ _RUN: dict[type, Callable[..., None]] = {
     steps.Load: _Batch.load,
     steps.Product: _Batch.product,
     steps.Decide: _Batch.decide,
+    steps.Shut: _Batch.shut,
     steps.Multiply: _Batch.multiply,
     steps.CloseBlocks: _Batch.close_blocks,
     steps.Affine: _Batch.affine,

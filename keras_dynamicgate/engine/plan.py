@@ -11,6 +11,7 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.baselines.masked_dense import MaskedDense
 from keras_dynamicgate.engine import gate_steps, layer_steps, steps
 from keras_dynamicgate.engine.layer_steps import REMEDY
+from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.layers.dynamic_gate_mlp import DynamicGateMLP
@@ -129,7 +130,8 @@ class Planner:
             return tensor
         if type(layer) is keras.layers.Flatten:
             return self.flatten(layer, tensor)
-        if tensor is None and type(layer) in layer_steps.AFFINE_TYPES:
+        # Behind static gates, an offset makes something else than 0 of a closed feature.
+        if tensor is None and self.take is None and type(layer) in layer_steps.AFFINE_TYPES:
             self.rescale_input(layer)
             return None
         if isinstance(layer, DynamicGate):
@@ -177,6 +179,14 @@ class Planner:
         mask = steps.Mask(len(self.plan.masks), gates, block)
         self.plan.masks.append(mask)
         return mask
+
+    def price(self, gate: Gate) -> int:
+        """Add the price of a gate and give its index."""
+        # That of balanced gates is in the last map of their network.
+        price = 0.0 if gate.logit_balance is not None else float(layer_steps.weight(gate.price))
+        self.plan.prices.append(price)
+        self.plan.price_tables.append(gate.price_table.rows())
+        return len(self.plan.prices) - 1
 
     def product(
         self,

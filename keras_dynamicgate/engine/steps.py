@@ -118,7 +118,10 @@ class Product(Step):
 
 @dataclasses.dataclass
 class Decide(Step):
-    """Make a mask from logits: open above the threshold, or the `top_k` largest of a row."""
+    """Make a mask from logits: open above the threshold, or the `top_k` largest of a row.
+
+    The threshold is raised by one of the prices of the call.
+    """
 
     source: int
     mask: Mask
@@ -126,6 +129,20 @@ class Decide(Step):
     logit_threshold: float
     top_k: int
     fewest: int
+    price: int
+
+
+@dataclasses.dataclass
+class Shut(Step):
+    """Write zeros into the columns of `target` that static gates close at the price of the call.
+
+    A column is open where its margin, how far its logit lies above the threshold in units of the
+    temperature, exceeds the price. What is not finite becomes NaN, as in the model.
+    """
+
+    target: int
+    margins: np.ndarray
+    price: int
 
 
 @dataclasses.dataclass
@@ -220,6 +237,8 @@ class Plan:
         output_per_position: Whether the output has the positions of the input.
         positions: Integer, the rows that become one where a `Flatten` joins them. Without one
             every row is computed by itself, and this is 1 for sequences of any length.
+        prices: List of floats, what each gate charges as the model stands.
+        price_tables: List of the rows of the `PriceTable` of each of these gates.
     """
 
     input_shape: tuple
@@ -229,3 +248,5 @@ class Plan:
     output_features: int = 0
     output_per_position: bool = False
     positions: int = 1
+    prices: list = dataclasses.field(default_factory=list)
+    price_tables: list = dataclasses.field(default_factory=list)

@@ -87,12 +87,17 @@ class LogitBalance(keras.layers.Layer):
 
     def _of_batch(self, logits: Any, weights: Any) -> tuple[Any, Any]:
         positions = tuple(range(len(logits.shape) - 1))
-        mean = replicas.mean(logits, positions, weights)
-        variance = replicas.mean(ops.square(ops.subtract(logits, mean)), positions, weights)
+        mean = replicas.joint_mean(logits, positions, weights)
+        variance = replicas.joint_mean(ops.square(ops.subtract(logits, mean)), positions, weights)
         deviation = ops.sqrt(ops.add(variance, LEAST_VARIANCE))
+        moved = 1.0 - MOMENTUM
+        if not replicas.all_count(logits, weights):
+            counted = replicas.mean(ops.ones_like(logits), weights=weights)
+            moved = ops.where(counted > 0.0, moved, 0.0)  # without samples there is nothing new
         for running, value in ((self.logit_mean, mean), (self.logit_deviation, deviation)):
-            kept = ops.multiply(MOMENTUM, ops.convert_to_tensor(running))
-            running.assign(ops.add(kept, ops.multiply(1.0 - MOMENTUM, ops.stop_gradient(value))))
+            old = ops.convert_to_tensor(running)
+            change = ops.subtract(ops.stop_gradient(value), old)
+            running.assign(ops.add(old, ops.multiply(moved, change)))
         return mean, deviation
 
     def _running(self, name: str, value: float) -> keras.Variable:

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras import ops
 
 from keras_dynamicgate.gating.openness import Averages
 
 Gate = Any  # `gate.py` imports this file
+Tensor = Any
 
 LARGEST_GAIN = 0.2
 SMALLEST_GAIN = 0.0002
@@ -57,9 +58,52 @@ class BudgetPlan:
 PLAN_SIZE = len(dataclasses.fields(BudgetPlan))
 
 
+class Follower(NamedTuple):
+    """How the price follows the error of a cost; scalar tensors inside the step.
+
+    Attributes:
+        gain: How far the price moves with the error.
+        drift: How far it moves without one, after the errors that were.
+        trend: The running mean of the error.
+    """
+
+    gain: Any
+    drift: Any
+    trend: Any
+
+    def follow(self, error: Tensor, started: Tensor) -> tuple["Follower", Tensor]:
+        """Give the follower after one more error, and by how much the price rises.
+
+        Args:
+            error: Scalar tensor, the logarithm of measured over allowed relative MACs.
+            started: Scalar tensor, 1.0 once anything is charged, else 0.0.
+        """
+        error = started * ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
+        gain = self.gain
+        gain = ops.where(error * self.trend >= 0.0, gain * GAIN_RISE, gain * GAIN_FALL)
+        gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
+        trend = self.trend + TREND_RATE * (error - self.trend)
+        # The integral follows gates that drift: the pressure moves them at every step. What it has
+        # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
+        # In proportion to the gain, so that it is damped alike wherever gates lie close together.
+        drift = ops.where(trend * self.drift < 0.0, self.drift * DRIFT_FALL, self.drift)
+        drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
+        return Follower(gain, drift, trend), gain * error + started * drift
+
+
 def is_steerable(gate: Gate) -> bool:
     """Tell whether a price can change what a `Gate` does: not with `top_k`, not while frozen."""
     return gate.top_k is None and gate.trainable
+
+
+def raised(prices: Tensor, rise: Tensor) -> Tensor:
+    """Give prices after a rise, within what logits can follow."""
+    return ops.clip(prices + rise, -LARGEST_PRICE, LARGEST_PRICE)
+
+
+def pressure(prices: Tensor) -> Tensor:
+    """Give the multipliers that grow with prices."""
+    return ops.exp(PRESSURE_GROWTH * ops.clip(prices, -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 class BudgetController:
@@ -107,22 +151,18 @@ class BudgetController:
             return
         plan = BudgetPlan(*ops.unstack(ops.convert_to_tensor(gate.budget_plan.weight), PLAN_SIZE))
         state = ops.convert_to_tensor(gate.budget_state)
-        progress, gain, drift, trend = ops.unstack(state, len(INITIAL_STATE))
+        progress, *followed = ops.unstack(state, len(INITIAL_STATE))
         progress = progress + plan.progress_per_step
         started = ops.cast(progress > plan.warmup, "float32")
         measured, marginal = self._costs()
         error = ops.log(measured / plan.allowance(progress))
-        error = started * ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
-        gain = ops.where(error * trend >= 0.0, gain * GAIN_RISE, gain * GAIN_FALL)
-        gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
-        trend = trend + TREND_RATE * (error - trend)
-        # The integral follows gates that drift: the pressure moves them at every step. What it has
-        # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
-        # In proportion to the gain, so that it is damped alike wherever gates lie close together.
-        drift = ops.where(trend * drift < 0.0, drift * DRIFT_FALL, drift)
-        drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
-        self._keep(ops.stack([progress, gain, drift, trend]), progress)
-        self._raise_prices(gain * error + started * drift, started * marginal)
+        follower, rise = Follower(*followed).follow(error, started)
+        self._keep(ops.stack([progress, *follower]), progress)
+        self._raise_prices(rise, started * marginal)
+
+    def price(self, gate: Gate) -> Tensor:
+        """Give the price at which a gate is trained in this step."""
+        return gate.price
 
     def _keep(self, state: Any, progress: Any) -> None:
         """Keep the state of the controller, and the noise that it leaves, in all gates."""
@@ -135,10 +175,8 @@ class BudgetController:
     def _raise_prices(self, rise: Any, marginal: Any) -> None:
         """Raise the prices of all gates alike, and put pressure on each by what it costs."""
         # A gate that has joined, frozen before or new, keeps a price of its own.
-        prices = ops.stack([gate.price.value for gate in self._steered])
-        prices = ops.clip(prices + rise, -LARGEST_PRICE, LARGEST_PRICE)
-        exponents = PRESSURE_GROWTH * ops.clip(prices, -LARGEST_EXPONENT, LARGEST_EXPONENT)
-        pressures = ops.exp(exponents) * marginal
+        prices = raised(ops.stack([gate.price.value for gate in self._steered]), rise)
+        pressures = pressure(prices) * marginal
         for number, gate in enumerate(self._steered):
             gate.price.assign(prices[number])
             gate.pressure.assign(pressures[number])

@@ -14,6 +14,7 @@ from keras_dynamicgate.gating.budget import INITIAL_STATE, PLAN_SIZE, BudgetCont
 from keras_dynamicgate.gating.gate_network import GateNetwork
 from keras_dynamicgate.gating.openness import GateOpen
 from keras_dynamicgate.gating.penalties import TargetUsage, UsagePenalty
+from keras_dynamicgate.gating.price_table import PriceTable
 from keras_dynamicgate.gating.shadow import Shadow
 from keras_dynamicgate.graph.loops import compiled_loop_around
 from keras_dynamicgate.graph.unsaved import UnsavedWeight
@@ -56,6 +57,8 @@ class Gate(keras.layers.Layer):
             saved.
         shadow: The `Shadow`: which gates a training step opens besides, where an update mode of
             `keras_dynamicgate.plasticity` says so.
+        price_table: Layer that holds a price for each budget of a training for several; files hold
+            it where there are any.
         logit_balance: The `LogitBalance`, or `None` without the argument `balance`.
         budget: The `BudgetController` of the training that runs, or `None`.
 
@@ -98,6 +101,7 @@ class Gate(keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.budget_plan = UnsavedWeight(PLAN_SIZE, name="budget_plan")
         self.shadow = Shadow(name="shadow")
+        self.price_table = PriceTable(name="price_table")
         self.budget: BudgetController | None = None
 
     @property
@@ -130,13 +134,16 @@ class Gate(keras.layers.Layer):
         self.budget_state = self._state("budget_state", INITIAL_STATE, (len(INITIAL_STATE),))
         self.budget_plan.build()
         self.shadow.build((self.gates,))
+        self.price_table.build()
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         if training:
             self._refuse_compiled_loop()
+        price = self.price
         if training and self.budget is not None:
             self.budget.step(self)
-        logits = self._logits(inputs, training, mask)
+            price = self.budget.price(self)
+        logits = self._logits(inputs, price, training, mask)
         probability = masks.gate_probability(logits, self.temperature)
         decided = self._hard_mask(logits, probability)
         if not training:
@@ -173,21 +180,18 @@ class Gate(keras.layers.Layer):
         """Give the mask of static gates as a boolean array of shape `(gates,)`."""
         return self.static_decision()[1] > 0
 
-    def affine(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give what inference does to the output of the gate network, gate by gate.
+    def balancing(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give what balance and price do to the output of the gate network in inference.
 
         Returns:
             Two arrays of shape `(gates,)`: the factor, and what is added then.
         """
+        assert self.logit_balance is not None
         numbers = (self.temperature, self.price, self.network.bias)
         temperature, price, bias = (ops.convert_to_numpy(each) for each in numbers)
-        factor, added = np.float32(1.0), -price
-        if self.logit_balance is not None:
-            scaled = bias / temperature
-            factor, added = map(ops.convert_to_numpy, self.logit_balance.affine(scaled - price))
-            added = added - factor * scaled
-        whole = np.ones(self.gates, "float32")
-        return whole * factor, whole * added * temperature
+        scaled = bias / temperature
+        factor, added = map(ops.convert_to_numpy, self.logit_balance.affine(scaled - price))
+        return factor, (added - factor * scaled) * temperature
 
     def opening(self, shape: tuple[int, ...]) -> GateOpen:
         """Describe for the MAC count which units of an output are open, given the input's shape."""
@@ -222,15 +226,15 @@ class Gate(keras.layers.Layer):
             autocast=False,
         )
 
-    def _logits(self, inputs: Any, training: bool, mask: Any) -> Any:
+    def _logits(self, inputs: Any, price: Any, training: bool, mask: Any) -> Any:
         """Give the logits after the price of a budget and, if asked for, balanced."""
         logits = self.network(inputs)
         if self.logit_balance is None:
-            return ops.subtract(logits, ops.multiply(self.price, self.temperature))
+            return ops.subtract(logits, ops.multiply(price, self.temperature))
         bias = self.network.bias
         balanced = self.logit_balance(
             ops.divide(ops.subtract(logits, bias), self.temperature),
-            ops.subtract(ops.divide(bias, self.temperature), self.price),
+            ops.subtract(ops.divide(bias, self.temperature), price),
             training=training,
             weights=self._weights(logits, mask),
         )

@@ -45,6 +45,35 @@ def mean(values: Any, axis: int | tuple[int, ...] | None = None, weights: Any = 
     return mean_of_sum(total, ops.divide(counted, ops.cast(ops.size(total), "float32")))
 
 
+def joint_mean(values: Any, axis: Any, weights: Any = None) -> Any:
+    """Give the mean over the samples of all replicas to what depends on it sample by sample.
+
+    Such a mean reaches the losses of all replicas in different ways, so its gradient on each
+    replica is that of all their losses, as in a synchronised batch normalisation.
+
+    Args:
+        values: As for `mean`.
+        axis: As for `mean`.
+        weights: As for `mean`.
+
+    Returns:
+        As for `mean`.
+
+    Examples:
+        >>> from keras_dynamicgate.gating import replicas
+        >>> replicas.joint_mean(keras.ops.array([[1.0, 0.0], [1.0, 1.0]]), 0)
+        array([1. , 0.5], dtype=float32)
+    """
+    if _replicas() == 1:
+        return mean(values, axis, weights)
+    counted = count(values, weights)
+    if weights is not None:
+        values = ops.multiply(values, weights)
+    total = ops.sum(values, axis)
+    size = ops.divide(counted, ops.cast(ops.size(total), "float32"))
+    return ops.divide(_sum(total), ops.maximum(_sum(size), 1.0))
+
+
 def all_count(values: Any, weights: Any = None) -> bool:
     """Tell whether it is known beforehand that there are values and that each of them counts."""
     return weights is None and all(values.shape) and _replicas() == 1
@@ -104,13 +133,23 @@ def _replicas() -> int:
 
 
 def _sum(tensor: Any) -> Any:
-    """Add up a tensor without a gradient over the replicas."""
+    """Add up a tensor over the replicas; its gradient is the sum of theirs."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
         with own_losses():
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+    total = _torch_sum(tensor.detach())
+    if not tensor.requires_grad:
+        return total
+    own = tensor.clone()
+    own.register_hook(_torch_sum)
+    # In this order the value is exactly the sum.
+    return total + (own - own.detach())
+
+
+def _torch_sum(tensor: Any) -> Any:
     from torch import distributed
 
     total = tensor.clone()  # reduced in place

@@ -16,7 +16,6 @@ HEADS = (
     "relative",
     "open ratio",
 )
-SIGNS = {"varying": "{:.2f}", "bits": "{:.3f}"}
 
 FOOTNOTE = (
     "Multiply-accumulates (MACs) of matrix products and convolutions per sample; biases, "
@@ -28,10 +27,10 @@ DELIVERABLE = (
     '`execution="skip"` for input-dependent ones: {:.3f} of dense.'
 )
 VARYING = (
-    "Varying is the share of the input-dependent gates that are open for 5 to 95 % of the inputs; "
-    "the others could as well be static."
+    "Varying: {:.2f} of the input-dependent gates are open for 5 to 95 % of the inputs{}; the "
+    "others could as well be static."
 )
-BITS = "Bits are what a gate tells about the label, on average."
+BITS = "Bits: {:.3f} on average is what an input-dependent gate tells about the label{}."
 THEORETICAL = (
     "* theoretical: single weights that are 0 count as saved, but zeros scattered over a kernel "
     "save no time without special kernels."
@@ -185,16 +184,14 @@ class MacReport:
             f"{self.relative:.3f}{mark}",
             f"{self.open_ratio:.3f}",
         ]
-        signs = [name for name in SIGNS if getattr(self, name) is not None]
-        rows = [(*_cells(layer), *_signs(layer, signs)) for layer in self.layers]
-        heads, totals = [*HEADS, *signs], [*totals, *_signs(self, signs)]
-        return as_text([make_table("MACs per sample", heads, rows, totals=totals)], self.notes())
+        rows = [_cells(layer) for layer in self.layers]
+        return as_text([make_table("MACs per sample", HEADS, rows, totals=totals)], self.notes())
 
     def notes(self) -> list[str]:
         """Give the sentences under the table."""
         notes = [FOOTNOTE, "relative = (executed + gates) / dense."]
         notes += self._on_delivery()
-        notes += [VARYING] * (self.varying is not None) + [BITS] * (self.bits is not None)
+        notes += self._on_signs()
         if self.theoretical:
             notes.append(THEORETICAL)
         if self.samples is None and any(layer.gate_count for layer in self.layers):
@@ -206,6 +203,20 @@ class MacReport:
         if self.not_counted:
             guess = f", some {self.uncounted:,} MACs by their kernels" if self.uncounted else ""
             notes.append("Not counted: " + ", ".join(self.not_counted) + guess + ".")
+        return notes
+
+    def _on_signs(self) -> list[str]:
+        """Say what shows that the gates decide by the input, and where it shows least."""
+        notes = []
+        for name, sentence, digits in (("varying", VARYING, 2), ("bits", BITS, 3)):
+            total = getattr(self, name)
+            if total is None:
+                continue
+            known = [(getattr(each, name), each.name) for each in self.layers]
+            known = [pair for pair in known if pair[0] is not None]
+            value, layer = min(known)
+            least = f" (least in {layer}: {value:.{digits}f})" if len(known) > 1 else ""
+            notes.append(sentence.format(total, least))
         return notes
 
     def _on_delivery(self) -> list[str]:
@@ -226,12 +237,6 @@ class MacReport:
 def _mark(counted: LayerMacs | MacReport) -> str:
     """Give the mark of the numbers of a layer or report that are theoretical."""
     return "*" if counted.theoretical else ""
-
-
-def _signs(counted: LayerMacs | MacReport, names: list[str]) -> list[str]:
-    """Give the cells of the signs that a layer or report has."""
-    values = {name: getattr(counted, name) for name in names}
-    return ["" if values[name] is None else SIGNS[name].format(values[name]) for name in names]
 
 
 def _cells(layer: LayerMacs) -> tuple[str, ...]:

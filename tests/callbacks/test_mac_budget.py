@@ -73,6 +73,7 @@ def test_budget_steers_by_the_gate_networks_too():
     assert measured == pytest.approx([of_gate / dense, 1 + of_gate / dense])
 
 
+@pytest.mark.filterwarnings("ignore:The gates of layer")
 def test_budget_holds_through_a_second_training():
     model = gated_model()
     fit(model, kdg.MacBudget(0.3))

@@ -91,3 +91,10 @@ def test_step_of_a_model_that_is_compiled_with_another_loss_is_compiled_anew(mod
     once = fit(model, kdg.MacBudget(0.9))
     model.compile("sgd", "mae")
     assert fit(model, kdg.MacBudget(0.9)) > once
+
+
+def test_training_for_several_budgets_compiles_one_step_for_all_of_them(model):
+    once = fit(model, kdg.MacBudget(0.7))
+    several = fit(model, kdg.MacBudget([0.9, 0.8, 0.7]))
+    assert several > once
+    assert fit(model, kdg.MacBudget((0.6, 0.9)), epochs=6) == several

@@ -17,6 +17,11 @@ ENGINES = {
 }
 
 
+def arrays(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
 @pytest.mark.parametrize("backend", ENGINES)
 def test_training_on_several_devices_is_that_on_one(backend, tmp_path):
     if keras.backend.backend() != backend:
@@ -34,12 +39,12 @@ def test_training_on_several_devices_is_that_on_one(backend, tmp_path):
         timeout=TIMEOUT,
     )
     assert finished.returncode == 0, finished.stderr
-    one = np.load(tmp_path / "one.npz")
+    one = arrays(tmp_path / "one.npz")
     price = one["price of gate 0"]
     assert price[0] == 0.0 != price[-1]
     assert 0.05 < one["open_ratio of gate 1"].mean() < 0.95
     for name in ENGINES[backend]:
-        several = np.load(tmp_path / f"{name}.npz")
+        several = arrays(tmp_path / f"{name}.npz")
         assert set(several) == set(one)
         for array in one:
             np.testing.assert_allclose(

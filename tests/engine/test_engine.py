@@ -144,6 +144,12 @@ MODELS = {
         kdg.DynamicGateDense(32, "relu", block_size=4, gate="linear"),
         kdg.DynamicGateDense(30, "sigmoid", block_size=5, gate="linear"),
     ],
+    "static gates before an offset": lambda: [
+        keras.Input((8,)),
+        kdg.DynamicGate(top_k=3),
+        layers.Rescaling(2.0, offset=-0.5),
+        kdg.DynamicGateDense(32, "relu", block_size=8),
+    ],
     "static gates, too": lambda: [
         keras.Input((6, 5)),
         layers.Rescaling(2.0, offset=-0.5),

@@ -83,6 +83,14 @@ def test_padding_has_no_part_in_means_and_deviations():
         np.testing.assert_allclose(*map(ops.convert_to_numpy, (mine, other)), rtol=1e-6)
 
 
+def test_a_batch_of_padding_alone_leaves_means_and_deviations():
+    gate = gate_on_features(1)
+    gate.logit_balance.logit_mean.assign([3.0])
+    gate(np.ones((1, 2, 1), "float32"), training=True, mask=np.array([[False, False]]))
+    for weight, value in (("logit_mean", 3.0), ("logit_deviation", 1.0)):
+        assert float(getattr(gate.logit_balance, weight)[0]) == value
+
+
 def test_frozen_gates_decide_in_training_as_in_inference_and_keep_their_means():
     gate = gate_on_features()
     gate.trainable = False

@@ -46,7 +46,8 @@ def test_padding_is_charged_by_no_regularizer(regularizer):
 
 def test_padding_is_charged_by_no_budget():
     gate = linear_gate(estimator="threshold")
-    gate.budget = type("Budget", (), {"step": lambda self, gate: None})()
+    methods = {"step": lambda self, gate: None, "price": lambda self, gate: gate.price}
+    gate.budget = type("Budget", (), methods)()
     gate.pressure.assign(2.0)
     gate(X, training=True, mask=LAST_IS_PADDING)
     assert float(gate.penalty) == pytest.approx(1.0)

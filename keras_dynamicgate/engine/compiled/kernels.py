@@ -26,7 +26,8 @@ class CompiledKernels:
         """Compile the kernels, or load them from the cache."""
         plan = self.program.plan
         inputs = np.zeros((plan.positions, plan.steps[0].features), "float32")
-        self.run(inputs, np.zeros((1, plan.output_features), "float32"))
+        prices = np.asarray(plan.prices, "float32")
+        self.run(inputs, np.zeros((1, plan.output_features), "float32"), prices)
         self._idle[0].help()
 
     def weight_bytes(self) -> int:
@@ -37,19 +38,20 @@ class CompiledKernels:
         """Count the bytes of idle workspaces."""
         return sum(space.nbytes() for space in self._idle)
 
-    def run(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
+    def run(self, inputs: np.ndarray, outputs: np.ndarray, prices: np.ndarray) -> None:
         """Compute the outputs of a batch.
 
         Args:
             inputs: Float32 array of shape `(rows, features)`.
             outputs: Float32 array of shape `(rows, features)` that is written.
+            prices: Float32 array of what each gate charges, which nobody changes.
         """
         samples = len(outputs)
         work = len(inputs) * self.program.largest_work
         shared = self.threads > 1 and work >= run.WORTH_SHARING
         space = self._take(samples)
         try:
-            space.run(inputs, outputs, samples, shared)
+            space.run(inputs, outputs, prices, samples, shared)
         finally:
             self._idle.append(space)
 

@@ -31,7 +31,8 @@ def gate_lists(mask, gates, capacity):
 def decide(step, weights, values, lists, first, last):
     """Turn the logits of rows into flags."""
     gates, parameters = step[op.OUT_GATES], step[op.PARAMETERS]
-    temperature, threshold = weights[parameters], weights[parameters + 1]
+    temperature = weights[parameters]
+    threshold = weights[parameters + 1] + values[step[op.PRICE]]
     for row in range(first, last):
         at = step[op.SOURCE] + row * step[op.SOURCE_STRIDE]
         logits = values[at : at + gates]
@@ -137,6 +138,18 @@ def list_by_block(step, lists, rows, capacity):
             if lists[mask + row * gates + gate]:
                 lists[entries + gate * capacity + count] = row
                 lists[counts + gate] = count + 1
+
+
+@njit(error_model="numpy")
+def shut(step, weights, values, first, last):
+    """Write zeros into the columns that static gates close; see `steps.Shut`."""
+    width, price = step[op.WIDTH], values[step[op.PRICE]]
+    margins = weights[step[op.PARAMETERS] : step[op.PARAMETERS] + width]
+    for row in range(first, last):
+        at = step[op.TARGET] + row * step[op.TARGET_STRIDE]
+        v = values[at : at + width]
+        for i in range(width):
+            v[i] = v[i] if margins[i] > price else v[i] * _ZERO
 
 
 @njit(error_model="numpy")

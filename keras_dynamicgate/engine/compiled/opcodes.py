@@ -6,9 +6,8 @@ Plain integers, because compiled kernels take them as constants.
 import enum
 
 # What a step does.
-LOAD, PRODUCT, DECIDE, MULTIPLY, CLOSE_BLOCKS, AFFINE, NORMALIZE, ACTIVATE, REARRANGE, STORE = (
-    range(10)
-)
+LOAD, PRODUCT, DECIDE, SHUT, MULTIPLY, CLOSE_BLOCKS = range(6)
+AFFINE, NORMALIZE, ACTIVATE, REARRANGE, STORE = range(6, 11)
 
 # Columns of a row that every step has: what it does, whether it runs for each position, the
 # multiply-accumulates (or the like) of one row, the first float of source and target and the
@@ -26,11 +25,14 @@ PANEL_GROUP = 23
 # Decisions: the number to open by rank, whether the threshold opens gates, too.
 TOP_K, BY_THRESHOLD = 19, 20
 
+# Gates: the place of their price among the floats of the workspace (-1: none).
+PRICE = 24
+
 # Copies: the table of columns (-1: none), positions that become one row.
 TABLE, POSITIONS = 21, 22
 
 # A buffer is named by its index until the program is bound to a workspace.
-FIELDS = 24
+FIELDS = 25
 
 
 class Activation(enum.IntEnum):

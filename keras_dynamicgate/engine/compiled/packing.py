@@ -169,6 +169,12 @@ class _Packer:
         row[op.TOP_K] = step.top_k or step.fewest
         row[op.BY_THRESHOLD] = not step.top_k
         row[op.PARAMETERS] = self.keep([step.temperature, step.logit_threshold])
+        row[op.PRICE] = step.price
+
+    def shut(self, row, step):
+        row[op.PARAMETERS] = self.keep(step.margins)
+        row[op.WIDTH] = len(step.margins)
+        row[op.PRICE] = step.price
 
     def multiply(self, row, step):
         self.out_mask(row, step.mask)
@@ -222,6 +228,7 @@ _PACKED = {
     steps.Load: (op.LOAD, _Packer.load),
     steps.Product: (op.PRODUCT, _Packer.product),
     steps.Decide: (op.DECIDE, _Packer.decide),
+    steps.Shut: (op.SHUT, _Packer.shut),
     steps.Multiply: (op.MULTIPLY, _Packer.multiply),
     steps.CloseBlocks: (op.CLOSE_BLOCKS, _Packer.close_blocks),
     steps.Affine: (op.AFFINE, _Packer.affine),

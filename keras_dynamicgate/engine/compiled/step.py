@@ -22,6 +22,8 @@ def run_step(step, memory, part):
         rows.load(step, memory.tables, memory.inputs, part.first_row, values, first, last)
     elif code == op.DECIDE:
         masks.decide(step, weights, values, lists, first, last)
+    elif code == op.SHUT:
+        masks.shut(step, weights, values, first, last)
     elif code == op.MULTIPLY:
         masks.multiply(step, values, lists, first, last)
     elif code == op.CLOSE_BLOCKS:

@@ -31,6 +31,7 @@ class Workspace:
         self._generation = helper_threads.generation
         self._ops = program.ops.copy()
         self._values = self._place_buffers(program)
+        self._prices: np.ndarray | None = None  # those of the last call
         self._lists = self._place_masks(program)
         width = self._scratch_size(program)
         self._scratch = aligned(threads * width, "int64").reshape(threads, width)
@@ -45,14 +46,25 @@ class Workspace:
             self._ops, program.weights, program.tables, values, lists, scratch, self._control
         )
 
-    def run(self, inputs: np.ndarray, outputs: np.ndarray, samples: int, shared: bool) -> None:
+    def run(
+        self,
+        inputs: np.ndarray,
+        outputs: np.ndarray,
+        prices: np.ndarray,
+        samples: int,
+        shared: bool,
+    ) -> None:
         """Run the program.
 
         Args:
             inputs, outputs: Float32 arrays of shape `(rows, features)`.
+            prices: Float32 array of what each gate charges, which nobody changes.
             samples: Integer.
             shared: Whether other threads are asked to help.
         """
+        if prices is not self._prices:
+            self._values[self._values.size - len(prices) :] = prices
+            self._prices = prices
         if shared:
             missing = self._threads - 1 - self._control.item(run.HELPERS)
             if missing > 0:
@@ -64,7 +76,10 @@ class Workspace:
         run.help_run(self._places)
 
     def _place_buffers(self, program: Program) -> np.ndarray:
-        """Write the place of every buffer into the steps; make the float32 array that holds all."""
+        """Write the place of every buffer into the steps; make the float32 array that holds all.
+
+        The prices of a call stand behind the buffers.
+        """
         strides = [_stride(buffer.width) for buffer in program.plan.buffers]
         rows = [self._rows(buffer.per_position) for buffer in program.plan.buffers]
         sizes = [row * stride for row, stride in zip(rows, strides, strict=True)]
@@ -74,7 +89,9 @@ class Workspace:
             index = program.ops[used, side]
             self._ops[used, side] = np.asarray(offsets, "int64")[index]
             self._ops[used, stride] = np.asarray(strides, "int64")[index]
-        return aligned(total)
+        priced = program.ops[:, op.PRICE] >= 0
+        self._ops[priced, op.PRICE] = total + program.ops[priced, op.PRICE]
+        return aligned(total + len(program.plan.prices))
 
     def _rows(self, per_position: bool) -> int:
         return self._samples * (self._positions if per_position else 1)
