@@ -20,22 +20,21 @@ class Slot(NamedTuple):
     is_average: bool
 
 
-def slots(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> list[Slot]:
+def slots(double: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> list[Slot]:
     """Match the slots of an optimizer, such as momentums, with the variables that it trains.
 
     A slot has the shape of its variable and is changed number by number with it. Counters and
     averages over rows or columns are none.
 
     Args:
-        optimizer: Any Keras optimizer, built or not; it stays as it is.
-        variables: The variables that it trains.
+        double: A Keras optimizer of the same config that is not built yet, and of no other use.
+        variables: The variables that the optimizer trains.
 
     Returns:
         List of `Slot`.
     """
     # Optimizers do not say what their variables are for, but ask for them in the same order
     # whenever they are built.
-    double = type(optimizer).from_config(optimizer.get_config())
     indices = {id(variable): index for index, variable in enumerate(variables)}
     owners: dict[int, tuple[int, bool]] = {}
 

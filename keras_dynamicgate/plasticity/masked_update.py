@@ -50,12 +50,15 @@ class MaskedUpdate(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.inner_optimizer = keras.optimizers.get(inner_optimizer)
         self._slots: list[Slot] = []
+        # Read now, since inside of a `tf.function`, where `fit` builds, it cannot be read.
+        self._inner_config = self.inner_optimizer.get_config()
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
-        self._slots = slots(self.inner_optimizer, variables)
+        double = type(self.inner_optimizer).from_config(self._inner_config)
+        self._slots = slots(double, variables)
         self.mode = self.add_variable((), dtype="int32", name="update_mode")
         self.masks = [
             self.add_variable(variable.shape, initializer="ones", dtype="bool", name="update_mask")

@@ -39,6 +39,21 @@ class FeedForward(layers.Layer):
         return {**super().get_config(), "hidden_units": self.hidden_units}
 
 
+@keras.saving.register_keras_serializable(package="golden")
+class Tower(keras.Model):
+    """A model as a user writes it that makes its graph itself."""
+
+    def __init__(self, width, **kwargs):
+        inputs = keras.Input((4, 8))
+        hidden = layers.Dense(width, "silu", name="hidden")(inputs)
+        hidden = layers.Multiply()([hidden, layers.Dense(width, name="factor")(inputs)])
+        super().__init__(inputs, layers.Dense(3, name="head")(hidden), **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+
 def dense():
     """Build `DynamicGateDense` with every gate network and the options of gates."""
     arguments = {
@@ -323,6 +338,39 @@ def plastic():
     return model
 
 
+def activation():
+    """Build a model of a class of its own with gates on activated units."""
+    model = settle(Tower(16))
+    x = np.random.default_rng(3).normal(size=(8, 4, 8)).astype("float32")
+    return kdg.gate_model(model, gate="activation", block_size=4, calibration_data=x)
+
+
+def balanced():
+    """Build layers whose gates are balanced, with means and deviations as training leaves them."""
+    model = beside(
+        (2, 16),
+        kdg.DynamicGateDense(16, "relu", balance=0.2, **HALF, name="dense"),
+        kdg.DynamicGateMLP(16, 8, balance=0.1, top_k=2, **HALF, name="top_k"),
+    )
+    for name in ("dense", "top_k"):
+        balance = model.get_layer(name).gate.logit_balance
+        balance.logit_mean.assign(np.linspace(-0.5, 0.5, balance.gates))
+        balance.logit_deviation.assign(np.linspace(0.5, 2.0, balance.gates))
+    return model
+
+
+def ranged():
+    """Build a model that was trained for several budgets."""
+    model = budgeted()
+    x = np.random.default_rng(5).normal(size=(8, 8)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few steps do not reach the budgets
+        budget = kdg.MacBudget([0.6, 0.4])
+        model.fit(x, x[:, :3], epochs=4, verbose=0, shuffle=False, callbacks=[budget])
+    kdg.set_budget(model, 0.5)
+    return model
+
+
 MODELS = {
     build.__name__: build
     for build in (
@@ -350,6 +398,9 @@ MODELS = {
         experiment,
         taught,
         plastic,
+        activation,
+        balanced,
+        ranged,
     )
 }
 
@@ -446,9 +497,8 @@ def answers(model, x, *, losses=False):
     )
     if model.compiled:
         for weight in model.non_trainable_weights:
-            unset = "/shadow/" in weight.path and not np.any(_as_float32(weight))
-            if unset or weight.path.endswith("budget_plan/weight"):
-                continue  # of a training that runs, and in no file
+            if weight.path.endswith("budget_plan/weight") or _is_unset(weight):
+                continue  # of a training that runs, or of a feature not in use, and in no file
             # A model that was not loaded puts its name in front.
             found[f"state/{weight.path.removeprefix(model.name + '/')}"] = weight
         variables = model.optimizer.variables
@@ -457,6 +507,12 @@ def answers(model, x, *, losses=False):
         model(x, training=True)
         found |= {f"losses/{index}": loss for index, loss in enumerate(model.losses)}
     return {name: _as_float32(value) for name, value in found.items()}
+
+
+def _is_unset(weight):
+    """Tell whether files leave out a weight as long as nobody has set it, as this one."""
+    unset = {"shadow": 0.0, "price_table": -1.0}.get(weight.path.split("/")[-2])
+    return unset is not None and np.all(_as_float32(weight) == unset)
 
 
 def _as_float32(value):

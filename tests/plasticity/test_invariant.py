@@ -21,6 +21,8 @@ class MaskedGradient(MaskedUpdate):
     """The mistake: masks the gradient and lets the optimizer do the rest."""
 
     def apply(self, grads, trainable_variables=None):
+        if not self.built:
+            self.build(trainable_variables)
         grads = [
             keras.ops.multiply(keras.ops.cast(mask, grad.dtype), grad)
             for mask, grad in zip(self.masks, grads, strict=True)
