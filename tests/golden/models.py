@@ -46,7 +46,6 @@ class Tower(keras.Model):
     def __init__(self, width, **kwargs):
         inputs = keras.Input((4, 8))
         hidden = layers.Dense(width, "silu", name="hidden")(inputs)
-        hidden = layers.Multiply()([hidden, layers.Dense(width, name="factor")(inputs)])
         super().__init__(inputs, layers.Dense(3, name="head")(hidden), **kwargs)
         self.width = width
 
@@ -338,11 +337,23 @@ def plastic():
     return model
 
 
+def own_class():
+    """Build what `gate_model` makes of a model of a class of its own."""
+    return settle(kdg.gate_model(settle(Tower(32)), block_size=4))
+
+
 def activation():
-    """Build a model of a class of its own with gates on activated units."""
-    model = settle(Tower(16))
-    x = np.random.default_rng(3).normal(size=(8, 4, 8)).astype("float32")
-    return kdg.gate_model(model, gate="activation", block_size=4, calibration_data=x)
+    """Build layers whose gates read the activated units, with cuts as data leave them."""
+    model = beside(
+        (2, 16),
+        kdg.DynamicGateDense(16, "relu", gate=kdg.ActivationGate(0.5), block_size=2, name="dense"),
+        kdg.DynamicGateMLP(
+            16, 8, "silu", gated_linear=True, gate="activation", block_size=1, name="mlp"
+        ),
+    )
+    for name in ("dense", "mlp"):
+        model.get_layer(name).gate.network.cut.assign(0.25)
+    return model
 
 
 def balanced():
@@ -398,6 +409,7 @@ MODELS = {
         experiment,
         taught,
         plastic,
+        own_class,
         activation,
         balanced,
         ranged,
