@@ -186,7 +186,7 @@ class GateSummary(keras.callbacks.Callback):
 
 STATIC_ADVICE = (
     'Take `gate="static"`, which costs no gate network and which `compact` removes for good, or '
-    "leave more gates to choose from with smaller blocks or more units."
+    "`balance=0.1`, which keeps each gate open for some inputs and closed for others."
 )
 CLOSED_ADVICE = (
     "Nothing passes through it any more. Give it a floor with `min_open`, a larger budget, a "

@@ -36,6 +36,11 @@ class Learned:
         published: Whether it is a new one.
         loss: Float, the loss on the samples before the step.
         reason: Why nothing was published, or `None`.
+
+    Examples:
+        >>> learned = keras_dynamicgate.plasticity.Learned(3, published=True, loss=0.25)
+        >>> learned.reason is None
+        True
     """
 
     version: int

@@ -9,6 +9,9 @@ from keras import ops
 
 from keras_dynamicgate.graph.slots import Slot, slots, trained
 
+# Files hold the place of a mode among these, so new ones come last.
+MODES = ("none", "gates", "inactive", "both", "all", "head", "biases")
+
 
 @keras.saving.register_keras_serializable(package="keras_dynamicgate")
 class MaskedUpdate(keras.optimizers.Optimizer):
@@ -59,7 +62,8 @@ class MaskedUpdate(keras.optimizers.Optimizer):
         variables = list(variables)
         double = type(self.inner_optimizer).from_config(self._inner_config)
         self._slots = slots(double, variables)
-        self.mode = self.add_variable((), dtype="int32", name="update_mode")
+        everything = keras.initializers.Constant(MODES.index("all"))
+        self.mode = self.add_variable((), everything, dtype="int32", name="update_mode")
         self.masks = [
             self.add_variable(variable.shape, initializer="ones", dtype="bool", name="update_mask")
             for variable in variables

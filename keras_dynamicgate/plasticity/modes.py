@@ -9,12 +9,11 @@ import numpy as np
 from keras_dynamicgate.graph.state import all_layers
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.plasticity.inactive import mean_masks, require_gates, require_some
-from keras_dynamicgate.plasticity.learnable import MARKED, Units, learnable
-from keras_dynamicgate.plasticity.masked_update import MaskedUpdate
+from keras_dynamicgate.plasticity.learnable import Units, learnable
+from keras_dynamicgate.plasticity.masked_update import MODES, MaskedUpdate
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
-MODES = tuple(MARKED)
 OF_UNITS = ("inactive", "both")
 # What must not move in these may not move by itself, either.
 HELD = ("none", "gates", *OF_UNITS)

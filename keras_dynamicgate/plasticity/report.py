@@ -53,6 +53,16 @@ class UpdateReport:
         forward_macs: Multiply-accumulates per sample of the forward pass of a training step.
         input_macs: Those of the gradients by inputs, down to the first layer that learns.
         weight_macs: Those of the gradients by the numbers that may move.
+
+    Examples:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(keras_dynamicgate.plasticity.MaskedUpdate("sgd"), "mse")
+        >>> keras_dynamicgate.plasticity.set_update_mode(model, "biases")
+        >>> before = model.get_weights()
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+        >>> report = keras_dynamicgate.plasticity.update_report(model, before)
+        >>> report.moved(), report.macs
+        (1, 2.0)
     """
 
     weights: list[WeightUpdate]

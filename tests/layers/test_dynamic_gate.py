@@ -9,12 +9,12 @@ import keras_dynamicgate as kdg
 @pytest.mark.parametrize("gate", ["static", "linear", "low_rank", "mlp"])
 def test_layer_does_what_a_keras_layer_does(gate):
     weights = {"static": 1, "linear": 2, "low_rank": 3, "mlp": 4}[gate]
-    check_layer(kdg.DynamicGate, {"gate": gate}, (4, 6), (4, 6), weights, 12)
+    check_layer(kdg.DynamicGate, {"gate": gate}, (4, 6), (4, 6), weights, 14)
 
 
 def test_layer_works_on_tokens():
     arguments = {"gate": "linear", "block_size": 2}
-    check_layer(kdg.DynamicGate, arguments, (2, 5, 6), (2, 5, 6), 2, 12)
+    check_layer(kdg.DynamicGate, arguments, (2, 5, 6), (2, 5, 6), 2, 14)
 
 
 def test_closed_blocks_are_exactly_zero_and_open_ones_unchanged():

@@ -19,7 +19,7 @@ def numpy(tensor):
 def test_layer_does_what_a_keras_layer_does(gate):
     weights = 2 + {"static": 1, "linear": 2, "low_rank": 3, "mlp": 4}[gate]
     arguments = {"filters": 16, "kernel_size": 3, "activation": "tanh", "gate": gate}
-    check_layer(kdg.DynamicGateConv2D, arguments, (4, 6, 5, 8), (4, 4, 3, 16), weights, 12)
+    check_layer(kdg.DynamicGateConv2D, arguments, (4, 6, 5, 8), (4, 4, 3, 16), weights, 14)
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,17 @@ def numpy(tensor):
 def test_layer_does_what_a_keras_layer_does(gate):
     weights = 2 + {"static": 1, "linear": 2, "low_rank": 3, "mlp": 4}[gate]
     arguments = {"units": 64, "activation": "tanh", "gate": gate}
-    check_layer(kdg.DynamicGateDense, arguments, (4, 96), (4, 64), weights, 12)
+    check_layer(kdg.DynamicGateDense, arguments, (4, 96), (4, 64), weights, 14)
 
 
 def test_layer_gates_each_token_by_itself():
     arguments = {"units": 64, "gate": kdg.LowRankGate(rank=1)}
-    check_layer(kdg.DynamicGateDense, arguments, (2, 5, 96), (2, 5, 64), 5, 12)
+    check_layer(kdg.DynamicGateDense, arguments, (2, 5, 96), (2, 5, 64), 5, 14)
 
 
 def test_deterministic_estimator_needs_no_seed_weight():
     arguments = {"units": 64, "estimator": "threshold"}
-    check_layer(kdg.DynamicGateDense, arguments, (4, 96), (4, 64), 5, 12)
+    check_layer(kdg.DynamicGateDense, arguments, (4, 96), (4, 64), 5, 14)
 
 
 def test_every_argument_of_dense_is_accepted_under_the_same_name_and_place():

@@ -11,12 +11,12 @@ import keras_dynamicgate as kdg
 def test_layer_does_what_a_keras_layer_does(gate):
     weights = 4 + {"static": 1, "low_rank": 3}[gate]
     arguments = {"hidden_units": 64, "units": 6, "activation": "gelu", "gate": gate}
-    check_layer(kdg.DynamicGateMLP, arguments, (4, 64), (4, 6), weights, 12)
+    check_layer(kdg.DynamicGateMLP, arguments, (4, 64), (4, 6), weights, 14)
 
 
 def test_gated_linear_layer_does_what_a_keras_layer_does():
     arguments = {"hidden_units": 64, "units": 6, "activation": "silu", "gated_linear": True}
-    check_layer(kdg.DynamicGateMLP, arguments, (2, 3, 64), (2, 3, 6), 9, 12)
+    check_layer(kdg.DynamicGateMLP, arguments, (2, 3, 64), (2, 3, 6), 9, 14)
 
 
 def two_units(**arguments):
