@@ -42,6 +42,10 @@ class Shadow(keras.layers.Layer):
         chosen = ops.greater(ops.maximum(self.settled, self.forced_open), 0.0)
         return ops.where(chosen, shadow, mask)
 
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Never recompute what takes no memory."""
+        return layer_call
+
     def save_own_variables(self, store: Any) -> None:
         """Write the weights if they say anything."""
         values = {weight.name: ops.convert_to_numpy(weight) for weight in self.weights}
