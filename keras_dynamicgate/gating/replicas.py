@@ -38,11 +38,7 @@ def mean(values: Any, axis: int | tuple[int, ...] | None = None, weights: Any = 
     """
     if all_count(values, weights):
         return ops.mean(values, axis)
-    counted = count(values, weights)
-    if weights is not None:
-        values = ops.multiply(values, weights)
-    total = ops.sum(values, axis)
-    return mean_of_sum(total, ops.divide(counted, ops.cast(ops.size(total), "float32")))
+    return mean_of_sum(*_sum_and_size(values, axis, weights))
 
 
 def joint_mean(values: Any, axis: Any, weights: Any = None) -> Any:
@@ -66,11 +62,7 @@ def joint_mean(values: Any, axis: Any, weights: Any = None) -> Any:
     """
     if _replicas() == 1:
         return mean(values, axis, weights)
-    counted = count(values, weights)
-    if weights is not None:
-        values = ops.multiply(values, weights)
-    total = ops.sum(values, axis)
-    size = ops.divide(counted, ops.cast(ops.size(total), "float32"))
+    total, size = _sum_and_size(values, axis, weights)
     return ops.divide(_sum(total), ops.maximum(_sum(size), 1.0))
 
 
@@ -114,6 +106,15 @@ def mean_of_sum(total: Any, size: Any) -> Any:
     own = ops.divide(ops.multiply(replicas, total), size)
     # In this order the value is exactly the mean.
     return ops.add(everywhere, ops.subtract(own, ops.stop_gradient(own)))
+
+
+def _sum_and_size(values: Any, axis: Any, weights: Any) -> tuple[Any, Any]:
+    """Sum up the values of this replica that count, and tell how many each sum has."""
+    counted = count(values, weights)
+    if weights is not None:
+        values = ops.multiply(values, weights)
+    total = ops.sum(values, axis)
+    return total, ops.divide(counted, ops.cast(ops.size(total), "float32"))
 
 
 def _replicas() -> int:
