@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 import keras_dynamicgate
-from keras_dynamicgate.cli import benchmark, compact, compare, macs, report
+from keras_dynamicgate.cli import benchmark, compact, compare, drift, macs, report
 from keras_dynamicgate.cli.wrong_input import WrongInput
 
-COMMANDS = (macs, compact, benchmark, report, compare)
+COMMANDS = (macs, compact, benchmark, report, compare, drift)
 WRONG_INPUT = 2
 
 

@@ -15,10 +15,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: An `argparse.ArgumentParser`.
     """
-    parser.add_argument("--data-dir", help="folder with the original data (default: download them)")
+    add_data_dir(parser)
     parser.add_argument(
         "--models",
-        type=_names,
+        type=names,
         default=MODELS,
         metavar="A,B,...",
         help=f"of {', '.join(FAMILIES)}, each also with _distilled (default: {','.join(MODELS)})",
@@ -29,19 +29,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,...",
         help="budgets of relative MACs (default: " + ",".join(map(str, TARGETS)) + "; quick: 0.3)",
     )
-    parser.add_argument(
-        "--seeds",
-        type=_seeds,
-        metavar="N or A,B,...",
-        help="number of seeds, counted from 0, or, with a comma, the seeds: `1,2`, or `1,` for "
-        "seed 1 only (default: 3; quick: 1)",
-    )
-    parser.add_argument("--out", help="folder for results and pictures (default: runs/TASK)")
+    add_seeds(parser, default=3)
+    add_out(parser, "runs/TASK")
     parser.add_argument(
         "--quick",
         action="store_true",
         help="few epochs, one budget, one seed: a check that everything works",
     )
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the folder of the data."""
+    parser.add_argument("--data-dir", help="folder with the original data (default: download them)")
+
+
+def add_seeds(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the option that says which seeds run."""
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="N or A,B,...",
+        help="number of seeds, counted from 0, or, with a comma, the seeds: `1,2`, or `1,` for "
+        f"seed 1 only (default: {default}; quick: 1)",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the option that names the folder to write to."""
+    parser.add_argument("--out", help=f"folder for results and pictures (default: {default})")
 
 
 def as_arguments(options: argparse.Namespace) -> dict[str, Any]:
@@ -86,7 +101,8 @@ def parse(description: str | None) -> dict[str, Any]:
     return as_arguments(parser.parse_args())
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
     return tuple(part.strip() for part in text.split(","))
 
 

@@ -47,7 +47,7 @@ def write_results(store: RunStore) -> list[dict[str, Any]]:
     """
     runs = store.results()
     with written_at_once(store.folder / "results.json") as part:
-        part.write_text(_as_json(store.conditions, runs))
+        part.write_text(as_json(store.conditions, runs))
     with written_at_once(store.folder / "results.csv") as part, open(part, "w", newline="") as file:
         rows = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         rows.writeheader()
@@ -82,8 +82,8 @@ def write(store: RunStore) -> list[dict[str, Any]]:
     return runs
 
 
-def _as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-    """Return conditions and results as JSON, with one run on each line."""
+def as_json(conditions: dict[str, Any], runs: list[dict[str, Any]]) -> str:
+    """Give conditions and results as JSON, with one run on each line."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     head = json.dumps(conditions, indent=1).removesuffix("\n}")
     return f'{head},\n "runs": [\n{lines}\n]}}\n'

@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -12,7 +12,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -56,7 +55,11 @@ class ComparisonProgress:
     def start(self, run: Run) -> keras.callbacks.Callback:
         """Start the bar of a run and return the callback that advances it."""
         self.bars.reset(self.one_run, description=str(run))
-        return _EpochBar(self.bars, self.one_run)
+        return _EpochBar(self.advance)
+
+    def advance(self) -> None:
+        """Advance the bar of the run by an epoch, or what its length counts."""
+        self.bars.advance(self.one_run)
 
     def finish(self, run: Run, result: dict[str, Any]) -> None:
         """Count a run as finished and print its results."""
@@ -69,10 +72,9 @@ class ComparisonProgress:
 
 
 class _EpochBar(keras.callbacks.Callback):
-    def __init__(self, bars: Progress, bar: TaskID) -> None:
+    def __init__(self, advance: Callable[[], None]) -> None:
         super().__init__()
-        self.bars = bars
-        self.bar = bar
+        self.advance = advance
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.bars.advance(self.bar)
+        self.advance()

@@ -1,33 +1,26 @@
 """`compare`: every family at every budget with several seeds, resumed after an interruption."""
 
-import dataclasses
-import hashlib
 import numbers
 import pathlib
-import platform
-from collections.abc import Iterable, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
-import keras
-import numpy as np
-
 from keras_dynamicgate.datasets import Dataset
-from keras_dynamicgate.experiments import outputs
+from keras_dynamicgate.experiments import asked, outputs
+from keras_dynamicgate.experiments.conditions import conditions
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.networks import dense_macs
 from keras_dynamicgate.experiments.progress import progress_of
 from keras_dynamicgate.experiments.store import Run, RunStore
 from keras_dynamicgate.experiments.tables import summarise
-from keras_dynamicgate.experiments.tasks import TASKS, Task
+from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.experiments.training import TEACHER, Trainer
 
 MODELS = ("dropout", "narrow", "static", "dynamic")
 TARGETS = (0.5, 0.3, 0.15, 0.05)
 # Families whose hidden layers leave out weights, but whose last layer keeps all of its own.
 WITH_DENSE_HEAD = ("pruned", "rigl")
-LARGEST_SEED = 2**32 - 1
 
 
 def compare(
@@ -75,12 +68,12 @@ def compare(
         >>> [run["model"] for run in runs]
         ['narrow']
     """
-    task = _task(task)
+    task = asked.task(task)
     task = task.quick() if quick else task
     grid = _grid(models, targets, seeds)
     dataset = task.dataset(data_dir)
     _check_reachable(task, dataset, grid)
-    store = RunStore(pathlib.Path(out or f"runs/{task.name}"), _conditions(task, dataset))
+    store = RunStore(pathlib.Path(out or f"runs/{task.name}"), conditions(task, dataset))
     # Refuse earlier runs that cannot be averaged now rather than after a training.
     summarise(store.results())
     missing = [run for run in grid if run not in store]
@@ -95,20 +88,9 @@ def compare(
     return outputs.write(store)
 
 
-def _task(task: Any) -> Task:
-    if isinstance(task, Task):
-        return task
-    if task not in TASKS:
-        raise ValueError(
-            f"Argument `task` must be one of {', '.join(TASKS)} or a `Task`. "
-            f"Received: task={task!r}"
-        )
-    return TASKS[task]
-
-
 def _grid(models: Any, targets: Any, seeds: Any) -> list[Run]:
     """List the runs, seed by seed, so that early results can be compared with each other."""
-    models, targets, seeds = _models(models), _targets(targets), _seeds(seeds)
+    models, targets, seeds = _models(models), _targets(targets), asked.seeds(seeds)
     if any(split_name(name)[1] for name in models) and TEACHER not in models:
         models = (TEACHER, *models)
     return [
@@ -120,7 +102,7 @@ def _grid(models: Any, targets: Any, seeds: Any) -> list[Run]:
 
 
 def _models(models: Any) -> tuple[str, ...]:
-    names = _listed(models)
+    names = asked.listed(models)
     known = all(isinstance(name, str) and split_name(name)[0] in FAMILIES for name in names)
     if not names or not known:
         raise ValueError(
@@ -131,7 +113,7 @@ def _models(models: Any) -> tuple[str, ...]:
 
 
 def _targets(targets: Any) -> tuple[float, ...]:
-    budgets = _listed(targets)
+    budgets = asked.listed(targets)
     allowed = all(
         isinstance(budget, numbers.Real) and 0.0 < float(budget) < 1.0 for budget in budgets
     )
@@ -141,23 +123,6 @@ def _targets(targets: Any) -> tuple[float, ...]:
             f"Received: targets={targets!r}"
         )
     return tuple(map(float, budgets))
-
-
-def _seeds(seeds: Any) -> tuple[int, ...]:
-    chosen = _listed(range(seeds) if isinstance(seeds, numbers.Integral) else seeds)
-    allowed = all(
-        isinstance(seed, numbers.Integral) and 0 <= int(seed) <= LARGEST_SEED for seed in chosen
-    )
-    if not chosen or not allowed:
-        raise ValueError(
-            "Argument `seeds` must be a positive integer, their number, or a sequence of integers "
-            f"from 0 to {LARGEST_SEED}. Received: seeds={seeds!r}"
-        )
-    return tuple(map(int, chosen))
-
-
-def _listed(values: Any) -> tuple[Any, ...]:
-    return tuple(values) if isinstance(values, Iterable) else ()
 
 
 def _check_reachable(task: Task, dataset: Dataset, grid: Sequence[Run]) -> None:
@@ -171,30 +136,3 @@ def _check_reachable(task: Task, dataset: Dataset, grid: Sequence[Run]) -> None:
                 "its last layer keeps all of its weights and alone costs that much. "
                 f"Received: targets with {run.target:g}"
             )
-
-
-def _conditions(task: Task, dataset: Dataset) -> dict[str, Any]:
-    """Describe all that the runs of one comparison must have in common."""
-    described = dataclasses.asdict(task)
-    del described["load"], described["quick_epochs"]
-    backend = keras.backend.backend()
-    return {
-        "task": described,
-        "data": _describe(dataset),
-        "backend": backend,
-        "versions": {name: metadata.version(name) for name in ("keras", backend)},
-        "machine": platform.machine(),
-    }
-
-
-def _describe(dataset: Dataset) -> dict[str, Any]:
-    """Describe a data set by the sizes of its splits and a fingerprint of its labels."""
-    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
-    labels = hashlib.sha256()
-    for split in splits.values():
-        labels.update(np.asarray(split.y, "<i4").tobytes())
-    return {
-        **{name: len(split) for name, split in splits.items()},
-        "classes": dataset.num_classes,
-        "labels": labels.hexdigest()[:16],
-    }

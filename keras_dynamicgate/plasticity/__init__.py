@@ -5,8 +5,10 @@ from keras_dynamicgate.plasticity.inactive import inactive_units
 from keras_dynamicgate.plasticity.learner import Learned, OnlineLearner
 from keras_dynamicgate.plasticity.masked_update import MaskedUpdate
 from keras_dynamicgate.plasticity.modes import set_update_mode, update_mode
+from keras_dynamicgate.plasticity.opening import open_units
 from keras_dynamicgate.plasticity.prequential import FadingAccuracy, Prequential
 from keras_dynamicgate.plasticity.report import UpdateReport, update_report
+from keras_dynamicgate.plasticity.reserve import reserve_units
 
 __all__ = [
     "FadingAccuracy",
@@ -18,6 +20,8 @@ __all__ = [
     "continual_measures",
     "flip_rate",
     "inactive_units",
+    "open_units",
+    "reserve_units",
     "set_update_mode",
     "update_mode",
     "update_report",

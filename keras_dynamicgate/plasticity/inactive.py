@@ -46,13 +46,16 @@ def inactive_units(
     return {path: mean <= tau for path, mean in mean_masks(model, reference, batch_size).items()}
 
 
-def mean_masks(model: keras.Model, reference: Inputs, batch_size: int) -> dict[str, np.ndarray]:
+def mean_masks(
+    model: keras.Model, x: Inputs, batch_size: int = 256, *, argument: str = "reference"
+) -> dict[str, np.ndarray]:
     """Average the mask of each gate over all samples and positions, padding included.
 
     Args:
         model: As in `inactive_units`.
-        reference: As in `inactive_units`.
+        x: Inputs as for `model.predict`.
         batch_size: As in `inactive_units`.
+        argument: Name of the caller's argument, for errors. Defaults to `"reference"`.
 
     Returns:
         Dict from the path of each gated layer to an array of shape `(gates,)`; a gate that is
@@ -60,10 +63,10 @@ def mean_masks(model: keras.Model, reference: Inputs, batch_size: int) -> dict[s
     """
     require_gates(model)
     checks.positive_integer("batch_size", batch_size)
-    _check_shapes(model, reference)
+    check_shapes(model, x, argument)
     sums: dict[Gate, np.ndarray] = {}
     samples = 0
-    for rows, record in record_batches(model, reference, batch_size, argument="reference"):
+    for rows, record in record_batches(model, x, batch_size, argument=argument):
         for gate, mask in record.masks(padding=True).items():
             mean = mask.reshape(-1, mask.shape[-1]).mean(axis=0, dtype="float64")
             sums[gate] = sums.get(gate, 0.0) + mean * (rows.stop - rows.start)
@@ -98,11 +101,11 @@ def require_some(inactive: dict[str, np.ndarray], means: dict[str, np.ndarray], 
     )
 
 
-def _check_shapes(model: keras.Model, reference: Inputs) -> None:
-    """Raise a `ValueError` unless the reference fits the inputs of a model with a graph."""
+def check_shapes(model: keras.Model, x: Inputs, argument: str) -> None:
+    """Raise a `ValueError` unless an argument fits the inputs of a model with a graph."""
     if not graph.has_graph(model):
         return  # only the call itself knows what it takes
-    for name, tensor, array in graph.pair_inputs(model, reference, "reference"):
+    for name, tensor, array in graph.pair_inputs(model, x, argument):
         shape = np.shape(array)
         sizes = tuple(tensor.shape)[1:]
         fits = len(shape) == len(sizes) + 1 and all(
@@ -110,6 +113,6 @@ def _check_shapes(model: keras.Model, reference: Inputs) -> None:
         )
         if not fits:
             raise ValueError(
-                f"Argument `reference` must hold samples of shape {sizes} for input {name!r}. "
+                f"Argument `{argument}` must hold samples of shape {sizes} for input {name!r}. "
                 f"Received: an array of shape {shape}"
             )
