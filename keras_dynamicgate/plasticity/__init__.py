@@ -2,7 +2,8 @@
 
 from keras_dynamicgate.plasticity.continual import continual_measures, flip_rate
 from keras_dynamicgate.plasticity.inactive import inactive_units
-from keras_dynamicgate.plasticity.learner import Learned, OnlineLearner
+from keras_dynamicgate.plasticity.learned import Learned
+from keras_dynamicgate.plasticity.learner import OnlineLearner
 from keras_dynamicgate.plasticity.masked_update import MaskedUpdate
 from keras_dynamicgate.plasticity.modes import set_update_mode, update_mode
 from keras_dynamicgate.plasticity.opening import open_units

@@ -1,5 +1,6 @@
-"""What a version must keep to before it is published: the masks of the reference, and the cost."""
+"""What a version must keep to before it is published: numbers, masks and cost."""
 
+import math
 from typing import Any
 
 import keras
@@ -8,74 +9,95 @@ import numpy as np
 from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.model_cost import model_cost
+from keras_dynamicgate.plasticity.learner_file import Saved
+from keras_dynamicgate.plasticity.samples import check_shapes
+from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
+# Modes that change gates, which may flip masks of the reference.
+GUARDED = ("gates", "both")
 MAC_TOLERANCE = 0.02
 
 
 class Guard:
-    """Compares the gates of a model on reference inputs with what they were at first.
+    """Tells why what a model has learned may not be published.
+
+    In every mode because a number is not finite; in the modes that change gates because of their
+    masks on reference inputs, compared with what they were at first.
 
     Args:
-        model: A model with gated layers.
-        reference: Inputs as for `model.predict`.
+        model: The model before it learns.
+        mode: One of the modes of `set_update_mode`.
+        reference: Inputs as for `model.predict`, needed by the modes that change gates.
         max_flips: Number from 0 to 1, the largest share of the masks that may differ.
         budget: Relative MACs to stay within .02 of, or `None`: what they are now.
     """
 
     def __init__(
-        self, model: keras.Model, reference: Inputs, max_flips: float, budget: float | None
+        self,
+        model: keras.Model,
+        mode: str,
+        reference: Inputs,
+        max_flips: float,
+        budget: float | None,
     ) -> None:
-        self.reference = reference
+        checks.number("max_flips", max_flips, "from 0 to 1", lambda value: 0 <= value <= 1)
+        if budget is not None:
+            checks.number("budget", budget, "above 0", lambda value: value > 0)
+        self.mode = mode
         self.max_flips = max_flips
+        self.budget: Any = budget
+        self.reference: Inputs = None
+        if mode not in GUARDED:
+            return
+        if reference is None:
+            raise ValueError(
+                f'Argument `reference` is needed by mode "{mode}": inputs on which to tell what '
+                "gates may not flip. Received: reference=None"
+            )
+        check_shapes(model, reference, "reference")
+        self.reference = reference
         self.masks, macs = self._measure(model)
         self.budget = macs if budget is None else budget
 
-    def objection(self, model: keras.Model) -> str | None:
-        """Give the reason why a model may not be published, or `None` if it may."""
+    def objection(self, model: keras.Model, loss: float) -> str | None:
+        """Give the reason why a model may not be published, or `None` if it may.
+
+        Args:
+            model: The model that has learned.
+            loss: The loss of its step.
+        """
+        if not math.isfinite(loss) or not all(map(_is_finite, model.get_weights())):
+            return f"the loss or a weight is not finite (loss={loss})"
+        if self.reference is None:
+            return None
         masks, macs = self._measure(model)
-        flips = self.flips(masks)
+        flips = float(np.mean(np.abs(masks - self.masks)))
         if flips > self.max_flips:
             return f"{flips:.4f} of the masks of the reference flip, more than {self.max_flips:g}"
         if abs(macs - self.budget) > MAC_TOLERANCE:
             return f"relative MACs of {macs:.3f} are not within .02 of {self.budget:.3f}"
         return None
 
-    def flips(self, masks: Any) -> float:
-        """Give the mean absolute difference of masks to those at first."""
-        return float(np.mean(np.abs(masks - self.masks)))
-
-    def state(self) -> dict[str, Any]:
-        """Give what `restored` needs, apart from `arrays`."""
-        leaves = keras.tree.flatten(self.reference)
-        names = sorted(self.reference) if isinstance(self.reference, dict) else None
-        return {
-            "max_flips": self.max_flips,
-            "budget": self.budget,
-            "inputs": len(leaves),
-            "names": names,
-        }
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Give the arrays that `restored` needs."""
-        leaves = enumerate(keras.tree.flatten(self.reference))
-        inputs = {f"reference/{number}": np.asarray(leaf) for number, leaf in leaves}
-        return {"masks": self.masks, **inputs}
+    def saved(self) -> Saved:
+        """Give what `restored` needs: what JSON can hold, and arrays by name."""
+        state = {"mode": self.mode, "max_flips": self.max_flips, "budget": self.budget}
+        if self.reference is None:
+            return state, {}
+        leaves = map(np.asarray, keras.tree.flatten(self.reference))
+        arrays = {str(place): leaf for place, leaf in enumerate(leaves)}
+        places = keras.tree.pack_sequence_as(self.reference, list(arrays))
+        return {**state, "reference": places}, {**arrays, "masks": self.masks}
 
     @classmethod
     def restored(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Guard":
-        """Continue where `state` and `arrays` were taken."""
+        """Continue where `saved` was called."""
         guard = cls.__new__(cls)
-        inputs = [arrays[f"reference/{number}"] for number in range(state["inputs"])]
-        guard.reference = (
-            dict(zip(state["names"], inputs, strict=True))
-            if state["names"]
-            else inputs[0]
-            if len(inputs) == 1
-            else inputs
-        )
-        guard.masks, guard.max_flips = arrays["masks"], state["max_flips"]
-        guard.budget = state["budget"]
+        guard.mode, guard.max_flips = state["mode"], state["max_flips"]
+        guard.budget, guard.reference = state["budget"], None
+        if "reference" in state:
+            guard.reference = keras.tree.map_structure(arrays.__getitem__, state["reference"])
+            guard.masks = arrays["masks"]
         return guard
 
     def _measure(self, model: keras.Model) -> tuple[np.ndarray, float]:
@@ -89,3 +111,8 @@ class Guard:
             each = sum(cost.per_sample(masks))
             macs.append(np.broadcast_to(each, (rows.stop - rows.start,)))
         return np.concatenate(found), float(np.concatenate(macs).mean()) / max(cost.dense(), 1)
+
+
+def _is_finite(weight: np.ndarray) -> bool:
+    # Of bfloat16 NumPy knows no tests.
+    return weight.dtype.kind in "iub" or bool(np.isfinite(weight.astype("float32")).all())

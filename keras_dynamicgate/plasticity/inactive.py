@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
-from keras_dynamicgate import graph
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
+from keras_dynamicgate.plasticity.samples import check_shapes
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
@@ -99,20 +99,3 @@ def require_some(inactive: dict[str, np.ndarray], means: dict[str, np.ndarray], 
         f"used gate is open at {every.min():.3g}. Raise `tau` or keep units in reserve. "
         f"Received: tau={tau!r}"
     )
-
-
-def check_shapes(model: keras.Model, x: Inputs, argument: str) -> None:
-    """Raise a `ValueError` unless an argument fits the inputs of a model with a graph."""
-    if not graph.has_graph(model):
-        return  # only the call itself knows what it takes
-    for name, tensor, array in graph.pair_inputs(model, x, argument):
-        shape = np.shape(array)
-        sizes = tuple(tensor.shape)[1:]
-        fits = len(shape) == len(sizes) + 1 and all(
-            size in (None, given) for size, given in zip(sizes, shape[1:], strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"Argument `{argument}` must hold samples of shape {sizes} for input {name!r}. "
-                f"Received: an array of shape {shape}"
-            )

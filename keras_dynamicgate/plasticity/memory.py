@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_dynamicgate.plasticity.learner_file import Saved
 from keras_dynamicgate.utils import checks
 
 KINDS = ("window", "reservoir")
@@ -31,11 +32,23 @@ class Memory:
     def __len__(self) -> int:
         return min(self.seen, self.size)
 
+    def check(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Raise a `ValueError` unless samples are of the shapes of those before."""
+        for name, given, held in (("x", x, self.x), ("y", y, self.y)):
+            if held is not None and given.shape[1:] != held.shape[1:]:
+                raise ValueError(
+                    f"Argument `{name}` must hold samples of shape {held.shape[1:]}, as those "
+                    f"before. Received: {name} of shape {given.shape}"
+                )
+
     def add(self, x: np.ndarray, y: np.ndarray) -> None:
         """Add samples, in the places of others once the memory is full."""
         if self.x is None:
             self.x = np.zeros((self.size, *x.shape[1:]), x.dtype)
             self.y = np.zeros((self.size, *y.shape[1:]), y.dtype)
+        # Labels such as 0 and 1 may be followed by ones such as 0.5.
+        self.x = self.x.astype(np.result_type(self.x, x), copy=False)
+        self.y = self.y.astype(np.result_type(self.y, y), copy=False)
         for sample, label in zip(x, y, strict=True):
             place = self._place()
             if place < self.size:
@@ -51,16 +64,17 @@ class Memory:
         chosen = self._random.permutation(len(self))[:number]
         return self.x[chosen], self.y[chosen]
 
-    def state(self) -> dict[str, Any]:
-        """Give what `restored` needs, apart from the arrays `x` and `y`."""
+    def saved(self) -> Saved:
+        """Give what `restored` needs: what JSON can hold, and arrays by name."""
         random = self._random.bit_generator.state
-        return {"size": self.size, "kind": self.kind, "seen": self.seen, "random": random}
+        state = {"size": self.size, "kind": self.kind, "seen": self.seen, "random": random}
+        return state, {} if self.x is None else {"x": self.x, "y": self.y}
 
     @classmethod
-    def restored(cls, state: dict[str, Any], x: Any, y: Any) -> "Memory":
-        """Continue where `state` was taken."""
+    def restored(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Memory":
+        """Continue where `saved` was called."""
         memory = cls(state["size"], state["kind"])
-        memory.seen, memory.x, memory.y = state["seen"], x, y
+        memory.seen, memory.x, memory.y = state["seen"], arrays.get("x"), arrays.get("y")
         memory._random.bit_generator.state = state["random"]
         return memory
 

@@ -10,7 +10,8 @@ from keras_dynamicgate import graph
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.gate_network import AffineMap
 from keras_dynamicgate.layers.gated_layer import GatedLayer, gated_layers
-from keras_dynamicgate.plasticity.inactive import check_shapes, mean_masks, require_gates
+from keras_dynamicgate.plasticity.inactive import mean_masks, require_gates
+from keras_dynamicgate.plasticity.samples import check_shapes
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
@@ -62,11 +63,8 @@ def open_units(
         1.0
     """
     require_gates(model)
+    require_graph(model)
     checks.number("tau", tau, "from 0 to 1", lambda value: 0 <= value <= 1)
-    if not graph.has_graph(model):
-        raise ValueError(
-            f"Argument `model` must be a Sequential or Functional model. Received: model={model!r}"
-        )
     check_shapes(model, x, "x")
     layers = gated_layers(model)
     before = [layer.gate.network.get_weights() for layer in layers]
@@ -78,6 +76,15 @@ def open_units(
             layer.gate.network.set_weights(weights)
         return dict.fromkeys(opened, 0.0)
     return opened
+
+
+def require_graph(model: keras.Model) -> None:
+    """Raise a `ValueError` if a model does not tell what its layers read."""
+    if not graph.has_graph(model):
+        raise ValueError(
+            "Argument `model` must be a Sequential or Functional model for its units to be opened. "
+            f"Received: model={model!r}"
+        )
 
 
 def _open(model: keras.Model, layer: GatedLayer, reference: Inputs, x: Inputs, tau: float) -> float:

@@ -3,8 +3,11 @@
 import collections
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from keras_dynamicgate.plasticity.learner_file import Saved
 
 Key = str | int
 
@@ -24,7 +27,7 @@ class Pending:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def add(self, keys: Sequence[Key], x: np.ndarray) -> None:
+    def add(self, keys: Sequence[Key], x: Sequence[np.ndarray]) -> None:
         """Add samples under their keys, each a string or an integer."""
         if len(keys) != len(x) or not all(isinstance(key, (str, int)) for key in keys):
             raise ValueError(
@@ -55,7 +58,15 @@ class Pending:
             for key in keys:
                 self._samples.pop(key, None)
 
-    def items(self) -> list[tuple[Key, np.ndarray]]:
-        """List the keys and samples, the oldest first."""
+    def saved(self) -> Saved:
+        """Give what `restored` needs: what JSON can hold, and arrays by name."""
         with self._lock:
-            return list(self._samples.items())
+            samples = {str(place): sample for place, sample in enumerate(self._samples.values())}
+            return {"size": self.size, "keys": list(self._samples)}, samples
+
+    @classmethod
+    def restored(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Pending":
+        """Continue where `saved` was called."""
+        pending = cls(state["size"])
+        pending.add(state["keys"], [arrays[str(place)] for place in range(len(arrays))])
+        return pending

@@ -4,13 +4,14 @@ import dataclasses
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_dynamicgate.plasticity import snapshot
 from keras_dynamicgate.utils.types import Inputs
 
 Predict = Callable[[Any], np.ndarray]
@@ -22,14 +23,14 @@ class Version:
 
     Attributes:
         number: Integer, 0 for the model before it learned.
-        samples: Integer, how many samples it has learned from.
-        weights: Arrays, as of `model.get_weights()`.
+        samples: Integer, how many samples its learner was given until then.
+        snapshot: What training goes on from.
         predict: Function from inputs to answers.
     """
 
     number: int
     samples: int
-    weights: Sequence[np.ndarray]
+    snapshot: snapshot.Snapshot
     predict: Predict
 
 
@@ -66,7 +67,7 @@ class Server:
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """Copy a model by way of a file, with its optimizer and all its state."""
+    """Copy a compiled model by way of a file, with its optimizer and all its state."""
     if not model.built:
         raise ValueError(
             "Argument `model` must be built: call it on inputs or give it a `keras.Input`. "
@@ -75,7 +76,9 @@ def copied(model: keras.Model) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
         model.save(path)
-        return keras.models.load_model(path)
+        copy = keras.models.load_model(path)
+    snapshot.put(copy, snapshot.take(model))  # the file leaves out random numbers
+    return copy
 
 
 def _engine(model: keras.Model) -> Any:

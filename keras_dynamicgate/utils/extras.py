@@ -16,6 +16,11 @@ EXTRAS: dict[str, dict[str, str]] = {
     },
     "vision": {"PIL": "pillow", "tensorflow_datasets": "tensorflow-datasets"},
     "cells": {"anndata": "anndata", "pandas": "pandas", "scanpy": "scanpy"},
+    "serve": {
+        "fastapi": "fastapi",
+        "prometheus_client": "prometheus-client",
+        "uvicorn": "uvicorn",
+    },
     "audio": {
         "librosa": "librosa",
         "pydub": "pydub",

@@ -6,13 +6,22 @@ import pytest
 from plasticity.small_models import DRIFTED, REFERENCE, TARGETS, numpy, set_gate, two_gated_layers
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.plasticity import MaskedUpdate, OnlineLearner
+from keras_dynamicgate.plasticity import MaskedUpdate, OnlineLearner, snapshot
+from keras_dynamicgate.plasticity.opening import require_graph
 
 
 def model():
     """A model that the engine does not run."""
     built = two_gated_layers()
     built.compile(MaskedUpdate(keras.optimizers.Adam(0.01)), "mse")
+    return built
+
+
+def noisy():
+    """A dense model with momentum and noise."""
+    layers = [keras.layers.Dense(8), keras.layers.Dropout(0.5), keras.layers.Dense(2)]
+    built = keras.Sequential([keras.Input((4,)), *layers])
+    built.compile(MaskedUpdate(keras.optimizers.SGD(0.1, momentum=0.9)), "mse")
     return built
 
 
@@ -60,11 +69,12 @@ def test_the_model_that_is_given_stays_as_it_is():
 
 def test_a_loss_that_is_not_finite_is_not_published_and_does_no_harm():
     learner = OnlineLearner(model(), "all")
-    before = learner.predict(REFERENCE)
+    before, copy = learner.predict(REFERENCE), snapshot.take(learner._copy.model)
     learned = learner.learn(DRIFTED, TARGETS * np.float32(1e30))
     assert (learned.published, learned.version) == (False, 0)
     assert "not finite" in learned.reason
     assert np.array_equal(before, learner.predict(REFERENCE))
+    assert all(map(np.array_equal, copy, snapshot.take(learner._copy.model)))
     status = learner.status()
     assert (status["refused"], status["lag"], status["samples"]) == (1, 8, 8)
     assert learner.learn(DRIFTED, TARGETS).published
@@ -73,7 +83,7 @@ def test_a_loss_that_is_not_finite_is_not_published_and_does_no_harm():
 
 def test_gates_that_flip_too_much_of_the_reference_are_not_published():
     learner = OnlineLearner(model(), "gates", REFERENCE)
-    set_gate(learner._model.get_layer("first"), [0, 0, 0, 0])  # 2 of 8 gates open
+    set_gate(learner._copy.model.get_layer("first"), [0, 0, 0, 0])  # 2 of 8 gates open
     learned = learner.learn(DRIFTED, TARGETS)
     assert (learned.published, learned.version) == (False, 0)
     assert learned.reason == "0.2500 of the masks of the reference flip, more than 0.02"
@@ -85,12 +95,35 @@ def test_cost_outside_the_budget_is_not_published():
     assert "not within .02 of 0.100" in learner.learn(DRIFTED, TARGETS).reason
 
 
-def test_both_publishes_only_what_lowers_the_loss_on_recent_samples():
-    learner = OnlineLearner(model(), "both", REFERENCE, max_flips=1.0)
+def test_both_opens_what_has_learned_once_the_memory_is_full():
+    first = kdg.DynamicGateDense(32, "relu", gate="linear", block_size=8, name="first")
+    given = keras.Sequential([keras.Input((4,)), first, keras.layers.Dense(2)])
+    first.gate.network.scaled_bias.assign([-0.5, -0.5, 0.5, 0.5])  # the same for all inputs
+    given.compile(MaskedUpdate(keras.optimizers.SGD(0.1)), "mse")
+    learner = OnlineLearner(given, "both", REFERENCE, memory=16)
+    old, drifted = learner.predict(REFERENCE), learner.predict(DRIFTED)
     assert learner.learn(DRIFTED, TARGETS).published
-    kernel = learner._model.get_layer("head").kernel
-    kernel.assign(100.0 * numpy(kernel))
-    assert "the loss on remembered samples rises" in learner.learn(DRIFTED, TARGETS).reason
+    assert np.array_equal(learner.predict(DRIFTED), drifted)
+    assert learner.learn(DRIFTED, TARGETS).published
+    opened = learner.predict(DRIFTED)
+    assert np.square(opened - TARGETS).mean() < np.square(drifted - TARGETS).mean()
+    assert np.array_equal(learner.predict(REFERENCE), old)
+
+
+def test_both_needs_a_model_that_tells_what_its_layers_read():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = classifier()
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    own = Own()
+    own(DRIFTED)
+    own.compile(MaskedUpdate("sgd"), "mse")
+    with pytest.raises(ValueError, match="must be a Sequential or Functional model"):
+        require_graph(own)
 
 
 def test_rollback_answers_from_an_earlier_version_and_goes_on_from_there():
@@ -105,6 +138,24 @@ def test_rollback_answers_from_an_earlier_version_and_goes_on_from_there():
     assert learner.learn(DRIFTED, TARGETS).version == 4
     with pytest.raises(ValueError, match=r"`version` must be one of .*\[2, 3, 4\].*version=0"):
         learner.rollback(0)
+
+
+def test_rollback_goes_on_bitwise_as_if_the_later_versions_had_never_been(tmp_path):
+    given = noisy()
+    twice, once = OnlineLearner(given, "all"), OnlineLearner(given, "all")
+    twice.learn(DRIFTED, TARGETS)
+    twice.learn(DRIFTED, TARGETS[::-1])
+    twice.save(tmp_path / "learner.zip")
+    loaded = OnlineLearner.load(tmp_path / "learner.zip")
+    once.learn(DRIFTED, TARGETS)
+    for each in (twice, loaded):
+        each.rollback(1)
+    for each in (twice, loaded, once):
+        each.learn(DRIFTED, 2.0 * TARGETS)
+    after = [snapshot.take(each._copy.model) for each in (twice, loaded, once)]
+    for values in zip(*after, strict=True):
+        np.testing.assert_array_equal(values[0], values[2])
+        np.testing.assert_array_equal(values[1], values[2])
 
 
 def test_labels_may_come_later_by_key():
@@ -127,15 +178,14 @@ def test_labels_may_come_later_by_key():
 def test_a_file_goes_on_exactly(mode, tmp_path):
     options = {"max_flips": 1.0, "memory": 6, "memory_kind": "reservoir", "replay": 2}
     learner = OnlineLearner(model(), mode, REFERENCE, **options)
-    learner.learn(DRIFTED, TARGETS)
+    learner.learn(DRIFTED[:4], TARGETS[:4])
     learner.predict(DRIFTED[:2], keys=["a", 2])
     learner.save(tmp_path / "learner.zip")
     loaded = OnlineLearner.load(tmp_path / "learner.zip")
     assert loaded.status() == learner.status()
     assert np.array_equal(loaded.predict(DRIFTED), learner.predict(DRIFTED))
     for each in (learner, loaded):
-        each.learn(keys=["a", 2], y=TARGETS[:2])
-        each.learn(DRIFTED, TARGETS)
+        each.learn(keys=["a", 2], y=TARGETS[:2])  # and two that are remembered
     assert np.array_equal(loaded.predict(DRIFTED), learner.predict(DRIFTED))
     loaded.rollback(0)
     learner.rollback(0)
@@ -158,43 +208,60 @@ def test_answers_of_threads_are_of_one_whole_version_while_another_learns():
     stop.set()
     for thread in threads:
         thread.join()
-    right = {number: learner._versions[number].predict(DRIFTED) for number in learner.versions}
+    right = {}
+    for number in learner.versions:
+        learner.rollback(number)
+        right[number] = learner.predict(DRIFTED)
     assert len({number for _, number in found}) > 1
     assert all(np.array_equal(answers, right[number]) for answers, number in found)
 
 
+def test_a_step_that_fails_leaves_the_learner_as_it_was():
+    learner = OnlineLearner(noisy(), "all")
+    before = snapshot.take(learner._copy.model)
+    with pytest.raises(Exception, match="shape"):
+        learner.learn(DRIFTED, np.zeros((8, 3), "float32"))
+    assert all(map(np.array_equal, before, snapshot.take(learner._copy.model)))
+    assert learner.status()["samples"] == 0
+    assert learner.learn(DRIFTED, TARGETS).version == 1
+
+
+def test_what_cannot_be_learned_can_be_told_before():
+    learner = OnlineLearner(classifier(), "all", memory=8)
+    learner.predict(DRIFTED[:2], keys=["a", "b"])
+    x, y = learner.checked(keys=["b"], y=[1])
+    np.testing.assert_array_equal(x, DRIFTED[1:2])
+    with pytest.raises(ValueError, match="classes from 0 to 1"):
+        learner.checked(keys=["b"], y=[2])
+    learner.learn(x, y, keys=["b"])
+    status = learner.status()
+    assert (status["samples"], status["pending"]) == (1, 1)
+
+
 def test_refusals_name_the_argument_and_lose_nothing(tmp_path):
     learner = OnlineLearner(classifier(), "inactive", REFERENCE)
-    for x, y, match in [
-        (DRIFTED, LABELS + 1, "classes from 0 to 1.*Received: labels from 1 to 2"),
-        (DRIFTED, LABELS[:3], "a label for each sample"),
-        (DRIFTED * np.nan, LABELS, "must hold numbers. Received: NaN"),
-        (DRIFTED[:0], LABELS[:0], "at least one sample"),
+    with pytest.raises(ValueError, match="classes from 0 to 1.*Received: labels from 1 to 2"):
+        learner.learn(DRIFTED, LABELS + 1)
+    assert learner.status()["samples"] == 0
+    for arguments, match in [
+        ({"mode": "gates"}, '`reference` is needed by mode "gates"'),
+        ({"mode": "all", "memory_kind": "all"}, "`memory_kind` must be one of"),
+        ({"mode": "all", "replay": 0.5}, "`replay` must be a positive integer"),
+        ({"mode": "all", "keep": 0}, "`keep` must be a positive integer"),
     ]:
         with pytest.raises(ValueError, match=match):
-            learner.learn(x, y)
-    assert learner.status()["samples"] == 0
-    with pytest.raises(ValueError, match='`reference` is needed by mode "gates"'):
-        OnlineLearner(classifier(), "gates")
-    with pytest.raises(ValueError, match="`memory_kind` must be one of"):
-        OnlineLearner(classifier(), "all", memory_kind="all")
+            OnlineLearner(classifier(), **arguments)
     (tmp_path / "other").write_text("no archive")
     with pytest.raises(ValueError, match=r"file that `OnlineLearner\.save` wrote"):
         OnlineLearner.load(tmp_path / "other")
 
 
-def test_a_reservoir_keeps_each_sample_with_the_same_chance():
-    kept = np.zeros(20)
-    for seed in range(300):
-        memory = kdg.plasticity.memory.Memory(5, "reservoir", seed)
-        memory.add(np.arange(20.0), np.arange(20))
-        kept[memory.samples()[1]] += 1
-    # 75 each on average, with a standard deviation of 7.5.
-    assert kept.sum() == 1500
-    assert np.abs(kept - 75).max() < 30
-
-
-def test_a_window_keeps_the_latest():
-    memory = kdg.plasticity.memory.Memory(3, "window")
-    memory.add(np.arange(5.0), np.arange(5))
-    assert sorted(memory.samples()[1].tolist()) == [2, 3, 4]
+@pytest.mark.parametrize("mode", ["gates", "inactive", "both"])
+def test_a_reference_that_no_answer_can_be_kept_for_is_refused(mode):
+    for reference, match in [
+        (REFERENCE[:0], "`reference` must hold at least one sample"),
+        (REFERENCE[:, :3], r"`reference` must hold samples of shape \(4,\)"),
+        (REFERENCE * np.nan, "`reference` must hold numbers.*NaN"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            OnlineLearner(classifier(), mode, reference)
