@@ -43,6 +43,7 @@ EXTRAS = {
     "speech_commands": "audio,plots",
     "pbmc3k": "cells,plots",
     "gate_pretrained": "vision,plots",
+    "plasticity": "vision,plots",
 }
 NOTEBOOKS = tuple(EXTRAS)
 
@@ -113,6 +114,29 @@ options = {"task": "cifar10", "data_dir": data_dir, "out": folder, "quick": quic
 options |= {"target": 0.3, "seeds": 1 if quick else 3}
 """
 
+PLASTICITY = """\
+import pathlib
+
+folder = pathlib.Path(out, "plasticity-quick" if quick else "plasticity")
+options = {"kind": "noise", "data_dir": data_dir, "out": folder, "quick": quick}
+options |= {"seeds": 1 if quick else 5}
+"""
+
+OWN_OPTIONS = {"gate_pretrained": GATE_PRETRAINED, "plasticity": PLASTICITY}
+
+LEARNING_TEXT = """\
+## Learning
+
+Each mode learns the same stream from a copy of the same trained network. What is finished is kept
+in the folder, so that the cell goes on where it was interrupted.
+"""
+
+LEARNED_TEXT = """\
+## What was recovered, and what was forgotten
+
+`changed` is the share of the reference whose answers differ in any bit.
+"""
+
 TRAINING_TEXT = """\
 ## Training
 
@@ -175,6 +199,9 @@ def notebook(name):
             cells += _options(name)
         elif "experiments.compare(" in cell.source:
             cells += [_markdown(TRAINING_TEXT), cell, *_results()]
+        elif "experiments.drift(" in cell.source:
+            cells += [_markdown(LEARNING_TEXT), cell, _markdown(LEARNED_TEXT), _code(SHOW_TABLE)]
+            cells += [_picture("curves.png"), _picture("gained_forgotten.png")]
         else:
             picture = cell.metadata.pop("shows", None)
             cells += [cell, *([_code(IMPORT), _picture(picture)] if picture else [])]
@@ -246,8 +273,8 @@ def _installation(name, backend):
 
 
 def _options(name):
-    if name == "gate_pretrained":
-        return [_code(GATE_PRETRAINED)]
+    if name in OWN_OPTIONS:
+        return [_code(OWN_OPTIONS[name])]
     models, targets = QUICK[name]
     # Names of models in double quotes, as a formatter would have them.
     options = OPTIONS.format(name=name, models=str(models).replace("'", '"'), targets=targets)

@@ -5,7 +5,7 @@ from keras_dynamicgate.experiments.options import parse
 from keras_dynamicgate.experiments.recipe import Recipe
 from keras_dynamicgate.experiments.runner import compare
 from keras_dynamicgate.experiments.tasks import TASKS, Task
-from keras_dynamicgate.experiments.under_drift import DRIFTS, STUDENTS, drift
+from keras_dynamicgate.experiments.under_drift import DRIFTS, STUDENTS, drift, parse_drift
 from keras_dynamicgate.training.one_cycle import OneCycle
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "compare",
     "drift",
     "parse",
+    "parse_drift",
 ]

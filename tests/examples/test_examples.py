@@ -93,6 +93,21 @@ def test_transformer_example_compares_three_models(data_dir):
 
 
 @pytest.mark.one_backend("torch")
+def test_plasticity_example_shows_that_the_reference_is_untouched(tmp_path, data_dir):
+    pytest.importorskip("matplotlib")
+    options = ("--quick", "--modes", "none,both,all", "--data-dir", data_dir / "mnist")
+    finished = run_example("plasticity", *options, "--out", tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "both, seed 0: 0.0% of its answers have changed" in finished.stdout
+    assert "all, seed 0: 100.0% of its answers have changed" in finished.stdout
+    runs = {
+        run["model"]: run for run in json.loads((tmp_path / "results.json").read_text())["runs"]
+    }
+    assert runs["both"]["gained"] > runs["none"]["gained"] == 0
+    assert (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.one_backend("torch")
 def test_gate_pretrained_example_writes_a_row_for_each_model(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")

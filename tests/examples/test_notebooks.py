@@ -43,7 +43,9 @@ def install_cell(path):
 
 def test_notebooks_open_in_colab_and_begin_quick():
     data_sets = ["mnist", "cifar10", "tiny_imagenet", "speech_commands", "pbmc3k"]
-    assert [path.stem for path in PATHS] == sorted(["quickstart", "gate_pretrained", *data_sets])
+    assert [path.stem for path in PATHS] == sorted(
+        ["quickstart", "gate_pretrained", "plasticity", *data_sets]
+    )
     for path in PATHS:
         cells = cells_of(path)
         place = f"github/keras-dynamicgate/keras-dynamicgate/blob/main/{path.relative_to(ROOT)}"

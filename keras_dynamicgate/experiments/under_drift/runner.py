@@ -31,6 +31,7 @@ MODES = (
     "dense_all",
     "dense_low_rank",
 )
+SEEDS = 5
 LARGEST_STREAM = 8000
 LARGEST_REFERENCE = 2000
 
@@ -41,7 +42,7 @@ def drift(
     *,
     data_dir: str | PathLike[str] | None = None,
     modes: Sequence[str] = MODES,
-    seeds: int | Sequence[int] = 5,
+    seeds: int | Sequence[int] = SEEDS,
     out: str | PathLike[str] | None = None,
     quick: bool = False,
 ) -> list[dict[str, Any]]:
