@@ -15,6 +15,7 @@ import sys
 
 import comparison_tables
 import numpy as np
+import plasticity_tables
 import speed_tables
 
 from keras_dynamicgate.experiments.tables import markdown
@@ -25,7 +26,14 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("deploy", "index", "gate_model", "language_models", "results")
+        for name in (
+            "deploy",
+            "index",
+            "gate_model",
+            "language_models",
+            "plasticity",
+            "results",
+        )
     ),
 ]
 
@@ -58,6 +66,9 @@ TABLES = {
     "language_model": speed_tables.language_model,
     "trained_models": speed_tables.trained_models,
     "pretrained": pretrained,
+    "drift": plasticity_tables.drift,
+    "continual": plasticity_tables.continual,
+    "streams": plasticity_tables.streams,
     "gains": comparison_tables.gains,
     "verdict": functools.partial(comparison_tables.verdict, ""),
     "verdict-distilled": functools.partial(comparison_tables.verdict, "_distilled"),
