@@ -11,6 +11,7 @@ from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.macs.model_cost import model_cost
 from keras_dynamicgate.plasticity.learner_file import Saved
 from keras_dynamicgate.plasticity.samples import check_shapes
+from keras_dynamicgate.plasticity.snapshot import Snapshot, is_finite
 from keras_dynamicgate.utils import checks
 from keras_dynamicgate.utils.types import Inputs
 
@@ -60,15 +61,16 @@ class Guard:
         self.masks, macs = self._measure(model)
         self.budget = macs if budget is None else budget
 
-    def objection(self, model: keras.Model, loss: float) -> str | None:
+    def objection(self, model: keras.Model, taken: Snapshot, loss: float) -> str | None:
         """Give the reason why a model may not be published, or `None` if it may.
 
         Args:
             model: The model that has learned.
+            taken: Its snapshot.
             loss: The loss of its step.
         """
-        if not math.isfinite(loss) or not all(map(_is_finite, model.get_weights())):
-            return f"the loss or a weight is not finite (loss={loss})"
+        if not math.isfinite(loss) or not is_finite(taken):
+            return f"the loss, a weight or a momentum is not finite (loss={loss})"
         if self.reference is None:
             return None
         masks, macs = self._measure(model)
@@ -111,8 +113,3 @@ class Guard:
             each = sum(cost.per_sample(masks))
             macs.append(np.broadcast_to(each, (rows.stop - rows.start,)))
         return np.concatenate(found), float(np.concatenate(macs).mean()) / max(cost.dense(), 1)
-
-
-def _is_finite(weight: np.ndarray) -> bool:
-    # Of bfloat16 NumPy knows no tests.
-    return weight.dtype.kind in "iub" or bool(np.isfinite(weight.astype("float32")).all())

@@ -39,13 +39,14 @@ class History:
         """The numbers of the versions that are kept, the oldest first."""
         return list(self._versions)
 
-    def publish(self, samples: int) -> None:
+    def publish(self, samples: int, taken: snapshot.Snapshot) -> None:
         """Make a version of the model as it is now, and answer from it.
 
         Args:
             samples: Integer, how many samples its learner was given until now.
+            taken: The snapshot of the model.
         """
-        version = self._make(self.published, samples)
+        version = self._make(self.published, samples, taken)
         self.published += 1
         while len(self._versions) > self.keep:
             self._versions.popitem(last=False)
@@ -83,17 +84,17 @@ class History:
         """Continue where `saved` was called."""
         history = cls(model, state["keep"])
         history.published = state["published"]
-        count = len(snapshot.take(model))
+        now = snapshot.take(model)
         for number, samples in state["samples"].items():
-            saved = (arrays[f"{number}/{place}"] for place in range(count))
-            snapshot.put(model, snapshot.restored(model, saved))
-            history._make(int(number), samples)
+            # Arrays of bfloat16 come back as bytes.
+            taken = [arrays[f"{number}/{i}"].view(each.dtype) for i, each in enumerate(now)]
+            snapshot.put(model, taken)
+            history._make(int(number), samples, taken)
         history.go_back(state["current"])
         return history
 
-    def _make(self, number: int, samples: int) -> Version:
+    def _make(self, number: int, samples: int, taken: snapshot.Snapshot) -> Version:
         """Keep a version of the model as it is now."""
-        taken, predict = snapshot.take(self._model), self._server.make(self._model)
-        version = Version(number, samples, taken, predict)
+        version = Version(number, samples, taken, self._server.make(self._model))
         self._versions[number] = version
         return version

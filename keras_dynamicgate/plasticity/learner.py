@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dynamicgate.plasticity import learner_file
+from keras_dynamicgate.plasticity import learner_file, snapshot
 from keras_dynamicgate.plasticity.guard import Guard
 from keras_dynamicgate.plasticity.history import History
 from keras_dynamicgate.plasticity.learned import Learned
@@ -105,7 +105,7 @@ class OnlineLearner:
         copy = LearningCopy(
             model, guard, remembered, History(model, keep), int(replay), float(tau), counts
         )
-        copy.history.publish(0)
+        copy.history.publish(0, snapshot.take(model))
         self._start(copy, Pending(memory))
 
     def _start(self, copy: LearningCopy, pending: Pending) -> None:

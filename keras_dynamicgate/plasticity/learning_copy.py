@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_dynamicgate.plasticity import snapshot
 from keras_dynamicgate.plasticity.guard import Guard
 from keras_dynamicgate.plasticity.history import History
 from keras_dynamicgate.plasticity.learned import Learned
@@ -56,13 +57,14 @@ class LearningCopy:
         try:
             loss = float(self.model.train_on_batch(*batch, return_dict=True)["loss"])
             self._open_units(x, y)
-            reason = self.guard.objection(self.model, loss)
+            taken = snapshot.take(self.model)
+            reason = self.guard.objection(self.model, taken, loss)
             self.memory.add(x, y)
             self.counts["samples"] += len(x)
             self.counts["refused"] += reason is not None
             self.counts["reason"] = reason
             if reason is None:
-                self.history.publish(self.counts["samples"])
+                self.history.publish(self.counts["samples"], taken)
                 published = True
         finally:
             if not published:
