@@ -3,7 +3,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Most modules of what is installed are never imported; those that are, Python compiles and keeps.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 BACKENDS := tensorflow jax torch
 SEEDS ?= 1
 # What libraries tell of themselves when they start would stand between the lines of the demo.
@@ -14,24 +16,28 @@ COMPILE := import keras, keras_dynamicgate as kdg; \
 # Its tokenizers need tensorflow-text, the models that the tests build do not.
 KERAS_HUB := keras-hub kagglehub kagglesdk regex tokenizers
 
-.PHONY: demo test venv lint docs notebooks dist clean $(addprefix test-,$(BACKENDS))
+.PHONY: demo test venv lint kernels docs notebooks dist clean $(addprefix test-,$(BACKENDS))
 
 ## Train full, narrow and gated networks on real digits, print a table, what it means and what to see.
 demo: $(VENV)/demo
 	@$(QUIET) KERAS_BACKEND=jax $(BIN)/python examples/demo.py --seeds $(SEEDS)
 
 ## Run linters, type checks and the whole test suite on each of the three backends.
-test: lint
+test: $(VENV)/test
+	$(MAKE) --jobs=2 lint kernels
 	$(MAKE) $(addprefix test-,$(BACKENDS))
 
 # Tests run side by side, each on one thread; the libraries' threads would wait for each other.
 $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+kernels: $(VENV)/test
+	@$(QUIET) KERAS_BACKEND=torch $(BIN)/python -c "$(COMPILE)"
 
 ## Only the set-up that `make test` needs.
 venv: $(VENV)/test

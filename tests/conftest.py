@@ -1,13 +1,23 @@
+import atexit
 import os
 import pathlib
+import shutil
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Most of what is compiled runs once or twice, so that optimising it takes longer than running it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# JAX compiles once what many tests train, in whichever of the processes that run them.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="keras-dynamicgate-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import keras
 import pytest
+
+# Keras, which takes seconds, is imported by what runs in the workers of pytest-xdist alone.
 
 
 def pytest_collection_modifyitems(items):
@@ -16,6 +26,8 @@ def pytest_collection_modifyitems(items):
     These show that an example, a page or a command runs, which takes long and tells little of a
     backend. What the package computes is tested on every backend.
     """
+    import keras
+
     for item in items:
         for mark in item.iter_markers("one_backend"):
             if mark.args[0] != keras.backend.backend():
@@ -25,6 +37,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def reset_keras():
     """Start each test with the same seed, fresh layer names and float32."""
+    import keras
+
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("float32")

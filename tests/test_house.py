@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.one_backend("torch")
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "keras_dynamicgate"
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -4,6 +4,8 @@ import pytest
 
 from keras_dynamicgate.cli import main
 
+pytestmark = pytest.mark.one_backend("torch")
+
 pytest.importorskip("numba")
 
 FAST = ["--batch-sizes", "1,2", "--seconds", "0", "--threads", "1"]

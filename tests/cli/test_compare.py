@@ -4,6 +4,8 @@ import pytest
 
 from keras_dynamicgate.cli import main
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def test_comparison_prints_the_results_of_its_runs(tmp_path, capsys):
     pytest.importorskip("sklearn")

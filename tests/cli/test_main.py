@@ -7,6 +7,8 @@ import pytest
 import keras_dynamicgate as kdg
 from keras_dynamicgate.cli import COMMANDS, main
 
+pytestmark = pytest.mark.one_backend("torch")
+
 
 def test_version_is_that_of_the_package(capsys):
     with pytest.raises(SystemExit) as exit:

@@ -5,6 +5,8 @@ import pytest
 
 from keras_dynamicgate.cli import main
 
+pytestmark = pytest.mark.one_backend("torch")
+
 RUNS = {"runs": [{"model": "gated", "target": 0.3, "accuracy": 0.9, "relative_macs": 0.3}]}
 
 

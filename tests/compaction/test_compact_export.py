@@ -82,6 +82,7 @@ def run(model, x=X):
     return ops.convert_to_numpy(model(x, training=False))
 
 
+@pytest.mark.one_backend("torch")
 def test_a_saved_model_loads_without_this_package(small, tmp_path):
     path, data = str(tmp_path / "small.keras"), str(tmp_path / "data.npy")
     small.save(path)

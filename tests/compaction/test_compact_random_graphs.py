@@ -9,12 +9,14 @@ from keras import ops
 from keras_dynamicgate.compaction.compact import compact_with_report
 from keras_dynamicgate.counting.count import count_macs
 
+# Others on each backend, since plans are made of the graph and the values of masks alone.
+SEEDS = {"tensorflow": range(10), "jax": range(10, 20), "torch": range(20, 30)}
+
 
 @pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")
-@pytest.mark.parametrize("first", [0, 10, 20])
-def test_outputs_are_those_of_the_masked_model(first):
+def test_outputs_are_those_of_the_masked_model():
     removed = 0
-    for seed in range(first, first + 10):
+    for seed in SEEDS[keras.backend.backend()]:
         model = random_model(seed)
         small, report = compact_with_report(model)
         rng = np.random.default_rng(seed)
@@ -27,6 +29,7 @@ def test_outputs_are_those_of_the_masked_model(first):
     assert removed > 200
 
 
+@pytest.mark.one_backend("torch")
 @pytest.mark.filterwarnings("ignore:The gate network of layer:UserWarning")
 def test_what_the_masked_model_counts_as_executed_is_what_the_compacted_one_costs():
     compared = 0

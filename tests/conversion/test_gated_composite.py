@@ -283,6 +283,7 @@ def test_a_layer_that_two_composite_layers_hold_is_gated_once(tmp_path):
     np.testing.assert_allclose(run(gated, X), run(model, X), atol=1e-5)
 
 
+@pytest.mark.one_backend("torch")
 @pytest.mark.parametrize(
     "block", [lambda: FeedForward(32), Unbuilt, lambda: Residual(block_model())]
 )

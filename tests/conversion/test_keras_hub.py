@@ -236,6 +236,7 @@ def test_macs_of_transformers_are_what_was_worked_out_by_hand(backbone):
     assert report.not_counted == []
 
 
+@pytest.mark.one_backend("torch")
 def test_quantized_transformers_survive_saving(tmp_path):
     gated = kdg.gate_model(bert())
     x = tokens(gated)

@@ -51,6 +51,7 @@ def chain(*between, gates=STATIC):
     return model
 
 
+@pytest.mark.one_backend("torch")
 def test_deliverable_is_what_the_compacted_model_costs_on_random_graphs():
     compared = 0
     for seed in range(10):

@@ -43,13 +43,18 @@ WITH_PYTHON = [
     for page in PAGES
     if name_of(page) not in ELSEWHERE and any(each.language == "python" for each in blocks(page))
 ]
-# The README's blocks and those that name a backend run on each, the others where it takes least.
-EVERYWHERE = {"README.md"} | {name_of(p) for p in PAGES if any(b.backends() for b in blocks(p))}
+
+
+def backends(page):
+    """List the backends that a page needs, or the one on which its trainings take least."""
+    return {name for block in blocks(page) for name in block.backends()} or {"jax"}
+
+
 RUNS = [
     pytest.param(
         page,
         id=name_of(page),
-        marks=() if name_of(page) in EVERYWHERE else pytest.mark.one_backend("torch"),
+        marks=pytest.mark.skipif(BACKEND not in backends(page), reason="runs on other backends"),
     )
     for page in WITH_PYTHON
 ]

@@ -10,6 +10,8 @@ from docs.pages import API, ROOT
 
 import keras_dynamicgate
 
+pytestmark = pytest.mark.one_backend("torch")
+
 DOCUMENTED = API.findall((ROOT / "docs" / "api.md").read_text())
 MODULES = [
     name for name in keras_dynamicgate.__all__ if inspect.ismodule(getattr(keras_dynamicgate, name))

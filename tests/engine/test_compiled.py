@@ -6,6 +6,8 @@ import pytest
 
 from keras_dynamicgate.engine.compiled import sources
 
+pytestmark = pytest.mark.one_backend("torch")
+
 COMPILED = Path(sources.__file__).parent
 
 

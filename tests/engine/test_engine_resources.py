@@ -15,7 +15,10 @@ from keras_dynamicgate.engine.layer_steps import weight
 
 pytest.importorskip("numba")
 # The networks are too small for gates to pay.
-pytestmark = pytest.mark.filterwarnings("ignore:The gate network of layer")
+pytestmark = [
+    pytest.mark.one_backend("torch"),
+    pytest.mark.filterwarnings("ignore:The gate network of layer"),
+]
 
 
 def test_weights_are_packed_without_another_copy_of_them():

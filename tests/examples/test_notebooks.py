@@ -120,8 +120,24 @@ def test_stored_outputs_hold_pictures_and_nothing_that_went_wrong():
             assert any("image/png" in output.get("data", {}) for output in outputs), path.stem
 
 
-def execute(name, monkeypatch, tmp_path, **parameters):
-    """Run a notebook on the backend of its own, and give its outputs."""
+# What a cell puts before the others: the task of a notebook on few of its samples.
+FEW = """
+import dataclasses
+
+from keras_dynamicgate import datasets, experiments
+
+def few(folder, load=experiments.TASKS["{task}"].load):
+    dataset = load(folder)
+    names = ("train", "validation", "test")
+    splits = {{name: datasets.Split(*getattr(dataset, name)[:1000]) for name in names}}
+    return dataclasses.replace(dataset, **splits)
+
+experiments.TASKS["{task}"] = dataclasses.replace(experiments.TASKS["{task}"], load=few)
+"""
+
+
+def execute(name, monkeypatch, tmp_path, before="", **parameters):
+    """Run a notebook on the backend of its own, behind other code, and give its outputs."""
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     backend = re.search(r'"KERAS_BACKEND", "(\w+)"', install_cell(NOTEBOOKS / f"{name}.ipynb"))[1]
     if backend != keras.backend.backend():
@@ -131,7 +147,7 @@ def execute(name, monkeypatch, tmp_path, **parameters):
     # Behind the notebook's own parameters, as papermill would put them.
     values = "\n".join(f"{key} = {str(value)!r}" for key, value in parameters.items())
     parameters = 1 + tagged(notebook.cells, "parameters")
-    notebook.cells.insert(parameters, nbformat.v4.new_code_cell(values))
+    notebook.cells.insert(parameters, nbformat.v4.new_code_cell(values + before))
     client = nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": tmp_path}}
     )
@@ -157,7 +173,8 @@ def test_quickstart_shows_each_step(monkeypatch, tmp_path):
 def test_comparison_shows_a_table_and_pictures(monkeypatch, tmp_path, data_dir):
     # One for all: they differ in their data sets, which the tests of the scripts read.
     pytest.importorskip("matplotlib")
-    shown, _ = execute("mnist", monkeypatch, tmp_path, data_dir=data_dir / "mnist")
+    parameters = {"before": FEW.format(task="mnist"), "data_dir": data_dir / "mnist"}
+    shown, _ = execute("mnist", monkeypatch, tmp_path, **parameters)
     assert {"text/markdown", "image/png"} <= shown
 
 
@@ -165,7 +182,7 @@ def test_gate_pretrained_shows_what_is_left_and_which_gates_are_open(
     monkeypatch, tmp_path, data_dir
 ):
     pytest.importorskip("matplotlib")
-    parameters = {"data_dir": data_dir / "cifar10", "out": tmp_path}
+    parameters = {"before": FEW.format(task="cifar10"), "data_dir": data_dir / "cifar10"}
     shown, text = execute("gate_pretrained", monkeypatch, tmp_path, **parameters)
     assert {"text/markdown", "image/png"} <= shown
     for name in ("dense", "gated, then trained on, distilled", "gated from scratch"):

@@ -99,6 +99,7 @@ def test_same_seed_gives_the_same_result(task, tmp_path):
     assert results[0]["relative_macs"] == results[1]["relative_macs"]
 
 
+@pytest.mark.one_backend("torch")
 def test_folder_of_runs_under_other_conditions_is_refused(task, tmp_path):
     compare(task, models=("narrow",), targets=(0.5,), seeds=1, out=tmp_path)
     other = dataclasses.replace(task, recipe=Recipe(epochs=3))
@@ -142,6 +143,7 @@ def test_budget_below_what_the_head_costs_is_refused_before_anything_trains(task
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.one_backend("torch")
 def test_folder_of_runs_on_other_data_is_refused(task, tmp_path):
     arguments = {"models": ("narrow",), "targets": (0.5,), "seeds": 1, "out": tmp_path}
     compare(task, **arguments)
@@ -173,6 +175,7 @@ def test_gates_are_drawn_for_the_first_seed(task, tmp_path):
     assert [path.name for path in tmp_path.glob("gates-*")] == ["gates-static-0.5-2.png"]
 
 
+@pytest.mark.one_backend("torch")
 def test_comparison_without_gates_draws_no_usage(task, tmp_path):
     pytest.importorskip("matplotlib")
     compare(task, models=("linear",), seeds=1, out=tmp_path)
@@ -195,6 +198,7 @@ def _without_validation(load):
     return load_without
 
 
+@pytest.mark.one_backend("torch")
 def test_seeds_with_other_settings_are_refused_before_anything_trains(task, tmp_path, monkeypatch):
     arguments = {"models": ("narrow",), "targets": (0.5,), "out": tmp_path}
     (run,) = compare(task, seeds=1, **arguments)

@@ -14,6 +14,8 @@ from keras_dynamicgate.datasets.reading.feature_cache import cached_arrays
 from keras_dynamicgate.experiments.outputs import write_results
 from keras_dynamicgate.experiments.store import Run, RunStore
 
+pytestmark = pytest.mark.one_backend("torch")
+
 X = np.random.default_rng(0).normal(size=(8, 8)).astype("float32")
 RUN = Run("narrow", 0.5, 0)
 RESULT = {"settings": {}, "theoretical": False, "seconds": 1.0, "open_ratio": 0.5}

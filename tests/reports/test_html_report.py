@@ -8,6 +8,8 @@ import pytest
 import keras_dynamicgate as kdg
 from keras_dynamicgate.reports import html_report
 
+pytestmark = pytest.mark.one_backend("torch")
+
 HOSTILE = '"><script>alert(1)'
 VOID = ("meta", "img")
 
