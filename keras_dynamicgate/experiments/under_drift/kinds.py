@@ -41,18 +41,6 @@ def _same_labels(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _all(labels: np.ndarray) -> np.ndarray:
-    return np.ones(labels.shape, bool)
-
-
-def _of_two_classes(labels: np.ndarray) -> np.ndarray:
-    return np.isin(labels, EXCHANGED)
-
-
-def _none(labels: np.ndarray) -> np.ndarray:
-    return np.zeros(labels.shape, bool)
-
-
 def _any_shape(shape: tuple[int, ...]) -> bool:
     return True
 
@@ -64,23 +52,29 @@ class Drift:
     Attributes:
         inputs: Function `inputs(x, seed)` that gives the inputs as they come afterwards.
         labels: Function that gives the labels that are right afterwards.
-        comes: Function from labels to the samples that the stream brings afterwards.
-        ends: Function from labels to the samples whose old answers are wrong afterwards, and which
-            need not be remembered.
+        classes: The classes that alone come afterwards, and whose old answers are wrong then, or
+            `None`: all come, and the old answers to inputs of before stay right.
         fits: Function that tells whether it can be for samples of a shape.
     """
 
     inputs: Callable[[np.ndarray, int], np.ndarray] = _same_inputs
     labels: Callable[[np.ndarray], np.ndarray] = _same_labels
-    comes: Callable[[np.ndarray], np.ndarray] = _all
-    ends: Callable[[np.ndarray], np.ndarray] = _none
+    classes: tuple[int, ...] | None = None
     fits: Callable[[tuple[int, ...]], bool] = _any_shape
+
+    def comes(self, labels: np.ndarray) -> np.ndarray:
+        """Tell which samples come afterwards, as a boolean array."""
+        return np.ones(labels.shape, bool) if self.classes is None else self.ends(labels)
+
+    def ends(self, labels: np.ndarray) -> np.ndarray:
+        """Tell the old answers to which samples are wrong afterwards, as a boolean array."""
+        return np.isin(labels, self.classes or ())
 
 
 DRIFTS = {
     "noise": Drift(noisy_and_blurred, fits=lambda shape: len(shape) >= 2),
     "rotation": Drift(turned, fits=lambda shape: len(shape) >= 2 and shape[0] == shape[1]),
-    "labels": Drift(labels=exchanged, comes=_of_two_classes, ends=_of_two_classes),
+    "labels": Drift(labels=exchanged, classes=EXCHANGED),
 }
 
 
