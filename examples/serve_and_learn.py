@@ -111,7 +111,7 @@ def service(learner, path):
 
     @app.middleware("http")
     async def limit(request, call_next):
-        length = request.headers.get("content-length", "0" if request.method == "GET" else "inf")
+        length = request.headers.get("content-length", "inf" if request.method == "POST" else "0")
         if float(length) > BYTES:
             return JSONResponse({"detail": f"Content-Length must be at most {BYTES}"}, 413)
         return await call_next(request)
