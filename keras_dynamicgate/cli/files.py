@@ -44,8 +44,8 @@ def load_names(text: str) -> list[str]:
 
 def load_model(path: str) -> keras.Model:
     """Read a Keras model."""
-    if path.endswith(".keras") and os.path.isfile(path) and not zipfile.is_zipfile(path):
-        # Keras calls such a file missing.
+    if path.endswith(".keras") and os.path.isfile(path) and not _is_whole_archive(path):
+        # Keras calls some such files missing, and builds the model of others first.
         raise WrongInput(
             f"cannot load the model {path!r}: it is damaged, or `model.save` has not written it"
         )
@@ -54,6 +54,16 @@ def load_model(path: str) -> keras.Model:
     except Exception as error:
         # Damaged files make Keras, its readers of ZIP and HDF5, and layers raise anything.
         raise WrongInput(f"cannot load the model {path!r}: {error}") from error
+
+
+def _is_whole_archive(path: str) -> bool:
+    """Tell whether a file is a ZIP archive whose members have the contents that were written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:
+        # Damaged directories and compressed data make its readers raise anything.
+        return False
 
 
 def load_model_for_one_array(path: str, array: np.ndarray) -> keras.Model:

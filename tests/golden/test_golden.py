@@ -162,16 +162,17 @@ def test_truncated_file_is_refused(path, tmp_path):
 def test_file_with_a_flipped_bit_is_refused_or_right(path, tmp_path):
     skip_if_keras_is_older(path)
     content = path.read_bytes()
-    positions = drawn(len(content), 3, seed=2)
+    positions = drawn(len(content), 100, seed=2)
     if path in QUICK:
-        positions += drawn(len(content), 50, seed=3)
         positions += [len(content) - 1 - each for each in drawn(DIRECTORY, 50, seed=4)]
-    found = {
+    found = [
         check_damaged(flipped(content, position, index % 8), path, tmp_path)
         for index, position in enumerate(positions)
-    }
+    ]
     # What is not read, such as a date, may be damaged.
-    assert found == ({"refused", "right"} if path in QUICK else {"refused"})
+    assert set(found) <= {"refused", "right"}
+    assert found.count("refused") > (75 if path in QUICK else 90)
+    assert "right" in found or path not in QUICK
 
 
 @pytest.mark.parametrize("path", WEIGHTS_FILES, ids=name_of)
