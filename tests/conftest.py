@@ -4,19 +4,30 @@ import pathlib
 import shutil
 import tempfile
 
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Most of what is compiled runs once or twice, so that optimising it takes longer than running it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-# JAX compiles once what many tests train, in whichever of the processes that run them.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="keras-dynamicgate-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+# JAX compiles once what many tests train. Each process has a folder of its own, since JAX may read
+# what another one is still writing.
+OWNER = os.getpid()
+COMPILED = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+
+
+def remove_compiled():
+    if os.getpid() == OWNER:  # and no process that was forked from it
+        shutil.rmtree(COMPILED, ignore_errors=True)
+
+
+if not COMPILED:
+    COMPILED = tempfile.mkdtemp(prefix="keras-dynamicgate-")
+    atexit.register(remove_compiled)
+worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(COMPILED, worker)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-
-import pytest
-
 # Keras, which takes seconds, is imported by what runs in the workers of pytest-xdist alone.
 
 

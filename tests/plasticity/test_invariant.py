@@ -8,8 +8,7 @@ from plasticity.small_models import DRIFTED, REFERENCE, TARGETS, numpy, two_gate
 import keras_dynamicgate as kdg
 from keras_dynamicgate.plasticity import MaskedUpdate, set_update_mode
 
-# A step takes 1 ms on JAX and tens on PyTorch.
-STEPS = 500 if keras.backend.backend() == "jax" else 50
+STEPS = 500
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
     "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
