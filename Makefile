@@ -29,7 +29,7 @@ test: $(VENV)/test
 
 # Tests run side by side, each on one thread; the libraries' threads would wait for each other.
 $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
