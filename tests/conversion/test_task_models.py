@@ -119,7 +119,6 @@ def test_loras_are_added_to_a_gated_backbone_and_trained():
     assert np.any(ops.convert_to_numpy(query.lora_kernel_b) != 0)
 
 
-@pytest.mark.one_backend("torch")
 @pytest.mark.filterwarnings("ignore:.*The use of `x.T`")  # by Keras on PyTorch
 def test_a_quantized_language_model_is_saved_and_loaded(tmp_path):
     gated = kdg.gate_model(llama())
