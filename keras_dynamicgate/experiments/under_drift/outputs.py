@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
 from keras_dynamicgate.experiments.outputs import as_json
 from keras_dynamicgate.experiments.store import RunStore
@@ -11,7 +10,7 @@ from keras_dynamicgate.experiments.tables import markdown
 from keras_dynamicgate.experiments.under_drift.students import STUDENTS
 from keras_dynamicgate.pictures.figure import available, new_figure, save
 from keras_dynamicgate.utils.files import written_at_once
-from keras_dynamicgate.utils.tables import make_table
+from keras_dynamicgate.utils.tables import as_text, make_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,10 +52,9 @@ def write(store: RunStore, task: str, kind: str) -> list[dict[str, Any]]:
     if available():
         save(plot_curves(runs, title), store.folder / "curves.png")
         save(plot_balance(runs, title), store.folder / "gained_forgotten.png")
-    console = Console()
-    console.print(make_table(title, HEADS, rows, texts=("mode",)), NOTE, highlight=False)
+    print(as_text([make_table(title, HEADS, rows, texts=("mode",))], [NOTE]))
     files = sorted(path.name for path in store.folder.glob("[!.]*.*"))
-    console.print(f"Written to {store.folder}: {', '.join(files)}", highlight=False)
+    print(f"Written to {store.folder}: {', '.join(files)}")
     return runs
 
 
