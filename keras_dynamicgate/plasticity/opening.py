@@ -132,7 +132,7 @@ def _set(gate: Gate, chosen: np.ndarray, direction: np.ndarray, bias: float) -> 
 
 def _discriminant(old: np.ndarray, new: np.ndarray, tau: float) -> tuple[np.ndarray, float]:
     """Give a direction and a bias, negative for all of `old` but a share of `tau`."""
-    spread = np.atleast_2d(np.cov(old, rowvar=False) + np.cov(new, rowvar=False))
+    spread = np.atleast_2d(sum(np.cov(each, rowvar=False, bias=True) for each in (old, new)))
     ridge = RIDGE * max(float(np.trace(spread)) / len(spread), 1e-12)
     direction = np.linalg.solve(spread + ridge * np.eye(len(spread)), new.mean(0) - old.mean(0))
     top = float(np.quantile(old @ direction, 1.0 - tau, method="higher"))

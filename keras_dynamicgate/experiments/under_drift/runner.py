@@ -78,10 +78,10 @@ def drift(
 
     Examples:
         >>> runs = keras_dynamicgate.experiments.drift(
-        ...     "digits", modes=("none",), seeds=1, quick=True, out="runs/drift"
+        ...     "digits", modes=("dense_none",), seeds=1, quick=True, out="runs/drift"
         ... )
         >>> [run["model"] for run in runs]
-        ['none']
+        ['dense_none']
     """
     task = asked.task(task)
     task = task.quick() if quick else task
