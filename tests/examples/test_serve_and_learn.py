@@ -200,9 +200,10 @@ def test_a_full_queue_says_when_to_come_again_and_learns_what_it_accepted(servic
             status, text, headers = service.ask("POST", "/learn", {"x": X[:1], "y": [1]})
             if status == 429:
                 full.append((json.loads(text)["detail"], headers["Retry-After"]))
+            else:
+                accepted.append(status)
             if full:
                 return
-            accepted.append(status)
 
     full = []
     threads = [threading.Thread(target=flood) for _ in range(4)]
