@@ -11,10 +11,10 @@ every batch learns again. Accuracies are told on the validation and on the test 
 
 import argparse
 import json
-import pathlib
 import time
 
 import each_backend
+import json_lines
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -131,9 +131,7 @@ def main():
         **plasticity.continual_measures(table),
     }
     print(json.dumps(result, indent=1))
-    if options.json:
-        with pathlib.Path(options.json).open("a") as file:
-            file.write(json.dumps(result) + "\n")
+    json_lines.append(options.json, result)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ whole model, and tokens a second of `generate`, dense and gated in turn on the s
 """
 
 import argparse
-import json
 import pathlib
 import statistics
 import time
 
 import each_backend
+import json_lines
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--text", type=pathlib.Path, required=True, help="text to tell perplexity on")
@@ -99,9 +99,7 @@ def main():
             "text": texts[1],
         }
         print(row, flush=True)
-        if options.json:
-            with open(options.json, "a") as file:
-                file.write(json.dumps(row) + "\n")
+        json_lines.append(options.json, row)
 
 
 if __name__ == "__main__":

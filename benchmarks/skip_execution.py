@@ -10,33 +10,22 @@ because other work on the machine only ever adds time.
 """
 
 import argparse
-import importlib.util
-import json
 import os
-import subprocess
-import sys
 import time
 
-BACKENDS = ("tensorflow", "jax", "torch")
+import each_backend
+import json_lines
+
 FEATURES, HIDDEN = 1024, 4096
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--backend", choices=BACKENDS)
 parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 64])
 parser.add_argument("--open", type=float, nargs="+", default=[0.25, 0.125])
 parser.add_argument("--block", type=int, default=128)
 parser.add_argument("--rounds", type=int, default=20)
 parser.add_argument("--calls", type=int, default=5, help="calls in a round")
 parser.add_argument("--json", metavar="FILE", help="append the numbers here, a line for each")
-options = parser.parse_args()
-
-if options.backend is None:
-    for name in BACKENDS:
-        if importlib.util.find_spec(name):
-            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--backend", name], check=True)
-    sys.exit()
-
-os.environ["KERAS_BACKEND"] = options.backend
+options = each_backend.parse(parser)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -103,6 +92,4 @@ for open_share in options.open:
             "load {load:.1f}".format(**row),
             flush=True,
         )
-        if options.json:
-            with open(options.json, "a") as file:
-                file.write(json.dumps(row) + "\n")
+        json_lines.append(options.json, row)

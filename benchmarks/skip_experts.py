@@ -10,11 +10,11 @@ of the medians, so that other work on the machine slows both alike.
 """
 
 import argparse
-import json
 import statistics
 import time
 
 import each_backend
+import json_lines
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--tokens", type=int, nargs="*", default=[1, 8, 64, 512])
@@ -97,9 +97,7 @@ def report(**row):
     row = {"backend": options.backend, **row}
     row["ratio"] = row["keras_hub_ms"] / row["skip_experts_ms"]
     print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    if options.json:
-        with open(options.json, "a") as file:
-            file.write(json.dumps(row) + "\n")
+    json_lines.append(options.json, row)
 
 
 def pair(make):

@@ -10,10 +10,10 @@ train the networks and grow the trees, and are not counted.
 
 import argparse
 import json
-import pathlib
 import time
 
 import each_backend
+import json_lines
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -121,9 +121,7 @@ def learn_online(gated, mode, stream, seed):
 def report(seconds, **result):
     result["seconds"] = seconds
     print(json.dumps(result), flush=True)
-    if options.json:
-        with pathlib.Path(options.json).open("a") as file:
-            file.write(json.dumps(result) + "\n")
+    json_lines.append(options.json, result)
 
 
 def main():

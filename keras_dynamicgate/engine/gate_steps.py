@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_dynamicgate.engine import layer_steps, steps
-from keras_dynamicgate.engine.static_gates import StaticGates, logit
+from keras_dynamicgate.engine.static_gates import StaticGates
 from keras_dynamicgate.gating import masks
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.layers.dynamic_gate import DynamicGate
@@ -136,7 +136,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
             logits.buffer,
             mask,
             temperature=float(ops.convert_to_numpy(gate.temperature)),
-            logit_threshold=logit(threshold),
+            logit_threshold=masks.logit(threshold),
             top_k=gate.top_k or 0,
             fewest=masks.fewest_open(gate.min_open, gate.gates),
             price=planner.price(gate),

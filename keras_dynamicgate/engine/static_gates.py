@@ -1,6 +1,5 @@
 """Static gates in the engine: what they close at every price, and what at some."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -58,18 +57,8 @@ class StaticGates:
 def _margins(gate: Any) -> np.ndarray:
     """Give how far the logits of static gates lie above the threshold, by their temperature."""
     logits = ops.convert_to_numpy(gate.network(np.zeros((1, 1), "float32"))).reshape(-1)
-    margins = logits / weight(gate.temperature) - np.float32(logit(float(weight(gate.threshold))))
+    threshold = masks.logit(float(weight(gate.threshold)))
+    margins = logits / weight(gate.temperature) - np.float32(threshold)
     fewest = masks.fewest_open(gate.min_open, gate.gates)
     margins[np.argsort(-logits, kind="stable")[:fewest]] = FARTHEST
     return margins.astype("float32")
-
-
-def logit(threshold: float) -> float:
-    """Give the logit above which gates open, all for a threshold of 0 and none for one of 1.
-
-    In float32, as the weight is, numbers close to 0 and 1 are these.
-    """
-    if 0.0 < threshold < 1.0:
-        return math.log(threshold / (1.0 - threshold))
-    # No infinity, which compiled code need not know.
-    return float(np.finfo("float32").max if threshold >= 1.0 else np.finfo("float32").min)

@@ -13,6 +13,7 @@ from keras_dynamicgate.datasets import Dataset
 from keras_dynamicgate.experiments.networks import (
     LayerBuilder,
     chain_macs,
+    dense_layer,
     dense_macs,
     feature_count,
     network,
@@ -64,11 +65,11 @@ def _linear(task: Task, dataset: Dataset, target: float | None) -> Contender:
 
 
 def _dense(task: Task, dataset: Dataset, target: float | None) -> Contender:
-    return Contender(network(task, dataset, _dense_layer, dropout=0.0), settings={"dropout": 0.0})
+    return Contender(network(task, dataset, dense_layer, dropout=0.0), settings={"dropout": 0.0})
 
 
 def _dropout(task: Task, dataset: Dataset, target: float | None) -> Contender:
-    model = network(task, dataset, _dense_layer, dropout=task.dropout)
+    model = network(task, dataset, dense_layer, dropout=task.dropout)
     return Contender(model, settings={"dropout": task.dropout})
 
 
@@ -78,7 +79,7 @@ def _narrow(task: Task, dataset: Dataset, target: float) -> Contender:
     hidden = widths(task, factor)
     # Narrow networks need less dropout.
     dropout = round(task.dropout * factor, 3)
-    model = network(task, dataset, _dense_layer, dropout=dropout, hidden=hidden)
+    model = network(task, dataset, dense_layer, dropout=dropout, hidden=hidden)
     return Contender(model, settings={"widths": hidden, "dropout": dropout})
 
 
@@ -200,10 +201,6 @@ def _mixture(
         x = keras.layers.Dense(following, name=f"dense{number}")(x)
     settings = {"experts": EXPERTS, "running": running, "expert width": hidden}
     return Contender(keras.Model(inputs, x), settings=settings)
-
-
-def _dense_layer(units: int, name: str) -> keras.layers.Layer:
-    return keras.layers.Dense(units, activation="relu", name=name)
 
 
 def _closest(macs_of: Callable[[float], float], macs: float, steps: int = 40) -> float:

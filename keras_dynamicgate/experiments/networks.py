@@ -45,6 +45,11 @@ def network(
     return keras.Model(inputs, keras.layers.Dense(dataset.num_classes, name="classes")(x))
 
 
+def dense_layer(units: int, name: str) -> keras.layers.Layer:
+    """Create the hidden layer of a network without gates."""
+    return keras.layers.Dense(units, activation="relu", name=name)
+
+
 def prepared_inputs(task: Task, dataset: Dataset) -> tuple[Any, Any]:
     """Create the input of a network; return it and what it becomes, flattened and rescaled."""
     shape = dataset.train.element_spec[0].shape

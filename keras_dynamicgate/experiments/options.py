@@ -1,6 +1,7 @@
 """The options of a comparison on the command line, for the examples and for the command."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from keras_dynamicgate.experiments.families import FAMILIES
@@ -94,11 +95,18 @@ def parse(description: str | None) -> dict[str, Any]:
         >>> arguments["targets"], arguments["seeds"]
         ((0.3,), 1)
     """
+    return as_arguments(read(description, add_options))
+
+
+def read(
+    description: str | None, add: Callable[[argparse.ArgumentParser], None]
+) -> argparse.Namespace:
+    """Read the options that `add` adds, under the docstring of a script."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_options(parser)
-    return as_arguments(parser.parse_args())
+    add(parser)
+    return parser.parse_args()
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 ESTIMATORS = ("threshold", "bernoulli", "logistic", "soft")
@@ -17,6 +18,17 @@ def gate_probability(logits: Any, temperature: Any) -> Any:
 def threshold_mask(probability: Any, threshold: Any) -> Any:
     """Open the gates whose probability lies above the threshold."""
     return ops.cast(ops.greater(probability, threshold), probability.dtype)
+
+
+def logit(threshold: float) -> float:
+    """Give the logit above which gates open, all for a threshold of 0 and none for one of 1.
+
+    In float32, as the weight is, numbers close to 0 and 1 are these.
+    """
+    if 0.0 < threshold < 1.0:
+        return math.log(threshold / (1.0 - threshold))
+    # No infinity, which compiled code need not know.
+    return float(np.finfo("float32").max if threshold >= 1.0 else np.finfo("float32").min)
 
 
 def top_k_mask(logits: Any, k: int) -> Any:

@@ -9,6 +9,7 @@ from keras import ops
 from keras_dynamicgate import graph
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.gate_network import AffineMap
+from keras_dynamicgate.gating.masks import logit
 from keras_dynamicgate.layers.gated_layer import GatedLayer, gated_layers
 from keras_dynamicgate.plasticity.inactive import mean_masks, require_gates
 from keras_dynamicgate.plasticity.samples import check_shapes
@@ -123,7 +124,7 @@ def _set(gate: Gate, chosen: np.ndarray, direction: np.ndarray, bias: float) -> 
     threshold, price, temperature = (
         float(ops.convert_to_numpy(each)) for each in (gate.threshold, gate.price, gate.temperature)
     )
-    level = np.log(threshold / (1.0 - threshold)) + price
+    level = logit(threshold) + price
     kernel[:, chosen] = temperature * direction[:, None]
     biases[chosen] = temperature * (bias + level) / last.bias_scale
     last.kernel.assign(kernel)

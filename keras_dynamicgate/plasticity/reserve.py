@@ -1,14 +1,12 @@
 """`reserve_units`: keeps some units closed for the reference, for what is to be learned later."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.gate_network import BIAS_SCALE
-from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.gating.masks import fewest_open, logit
 from keras_dynamicgate.gating.record import record_batches
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.plasticity.inactive import mean_masks
@@ -85,7 +83,7 @@ def _lower(
         if is_open.any():
             any_open = True
             top = np.clip(highest[gate], 1e-7, 1.0 - 1e-7)
-            excess = np.log(top / (1.0 - top)) - math.log(threshold / (1.0 - threshold)) + MARGIN
+            excess = np.log(top / (1.0 - top)) - logit(threshold) + MARGIN
             step = excess * float(ops.convert_to_numpy(gate.temperature)) / BIAS_SCALE
             bias = gate.network.scaled_bias
             assert bias is not None

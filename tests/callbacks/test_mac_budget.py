@@ -63,9 +63,12 @@ def compiled_again(path, learning_rate):
     return model
 
 
-def test_model_ends_at_its_budget_with_its_gate_networks_counted(trained):
-    report = kdg.count_macs(trained[0], X)
-    assert report.relative == pytest.approx(0.3, abs=0.03)
+@pytest.mark.parametrize("target", [0.5, 0.2])
+def test_model_ends_at_its_budget_with_its_gate_networks_counted(target):
+    model = gated_model()
+    fit(model, kdg.MacBudget(target))
+    report = kdg.count_macs(model, X)
+    assert report.relative == pytest.approx(target, abs=0.03)
     assert report.gates > 0
 
 

@@ -128,9 +128,9 @@ def test_validation_during_the_training_sees_the_largest_budget():
         seen.append([float(gate.price), float(gate.price_table.rows()[0, PRICE])])
 
     looking = keras.callbacks.LambdaCallback(on_epoch_end=look)
-    fit(model, looking, kdg.MacBudget([0.8, 0.2]), epochs=15)
+    fit(model, looking, kdg.MacBudget([0.8, 0.2]))
     assert all(price == of_largest for price, of_largest in seen)
-    assert len({price for price, _ in seen}) > 5
+    assert len({price for price, _ in seen}) > 10
 
 
 def test_budgets_that_are_missed_are_warned_about_together():

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from keras_dynamicgate.experiments.options import add_data_dir, add_out, add_seeds, names
+from keras_dynamicgate.experiments.options import add_data_dir, add_out, add_seeds, names, read
 from keras_dynamicgate.experiments.under_drift.kinds import DRIFTS
 from keras_dynamicgate.experiments.under_drift.runner import MODES, SEEDS
 from keras_dynamicgate.experiments.under_drift.students import STUDENTS
@@ -74,8 +74,4 @@ def parse_drift(description: str | None) -> dict[str, Any]:
         >>> arguments["kind"], arguments["seeds"]
         ('rotation', 1)
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_options(parser)
-    return as_arguments(parser.parse_args())
+    return as_arguments(read(description, add_options))

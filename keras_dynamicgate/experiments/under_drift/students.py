@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.datasets import Dataset
-from keras_dynamicgate.experiments.networks import network
+from keras_dynamicgate.experiments.networks import dense_layer, network
 from keras_dynamicgate.experiments.tasks import Task
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 from keras_dynamicgate.plasticity import MaskedUpdate, reserve_units
@@ -75,7 +75,7 @@ def trained(task: Task, dataset: Dataset, reference: np.ndarray, gated: bool, se
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    model = network(task, dataset, _gated_layer if gated else _dense_layer, dropout=task.dropout)
+    model = network(task, dataset, _gated_layer if gated else dense_layer, dropout=task.dropout)
     task.recipe.train(model, dataset, [MacBudget(BUDGET)] if gated else [], seed=seed, verbose=0)
     if gated:
         reserve_units(model, reference, RESERVED)
@@ -102,10 +102,6 @@ def _gated_layer(units: int, name: str) -> keras.layers.Layer:
     return DynamicGateDense(
         units, activation="relu", gate="linear", block_size=max(1, units // GATES), name=name
     )
-
-
-def _dense_layer(units: int, name: str) -> keras.layers.Layer:
-    return keras.layers.Dense(units, activation="relu", name=name)
 
 
 def _add_low_rank(model: keras.Model) -> None:
