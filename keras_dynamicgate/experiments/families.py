@@ -52,10 +52,12 @@ class Family:
     Attributes:
         build: Function `build(task, dataset, target)` that returns a `Contender`.
         budgeted: Whether it has a model for each target; otherwise there is one model.
+        elastic: Whether one model is trained for all targets, which `build` then gets as a list.
     """
 
     build: Callable[..., Contender]
     budgeted: bool = True
+    elastic: bool = False
 
 
 def _linear(task: Task, dataset: Dataset, target: float | None) -> Contender:
@@ -83,7 +85,7 @@ def _narrow(task: Task, dataset: Dataset, target: float) -> Contender:
     return Contender(model, settings={"widths": hidden, "dropout": dropout})
 
 
-def _static(task: Task, dataset: Dataset, target: float) -> Contender:
+def _static(task: Task, dataset: Dataset, target: float | list[float]) -> Contender:
     # Static gates cost nothing, so each unit has its own.
     def layer(units: int, name: str) -> keras.layers.Layer:
         return DynamicGateDense(units, activation="relu", gate="static", block_size=1, name=name)
@@ -91,7 +93,7 @@ def _static(task: Task, dataset: Dataset, target: float) -> Contender:
     return _gated(task, dataset, target, layer)
 
 
-def _dynamic(task: Task, dataset: Dataset, target: float) -> Contender:
+def _dynamic(task: Task, dataset: Dataset, target: float | list[float]) -> Contender:
     def layer(units: int, name: str) -> keras.layers.Layer:
         return DynamicGateDense(units, activation="relu", name=name)
 
@@ -112,10 +114,15 @@ def _dynamic_rigl(task: Task, dataset: Dataset, target: float) -> Contender:
     return contender
 
 
-def _gated(task: Task, dataset: Dataset, target: float, layer: LayerBuilder) -> Contender:
+def _gated(
+    task: Task, dataset: Dataset, target: float | list[float], layer: LayerBuilder
+) -> Contender:
     gate = DynamicGate(block_size=task.input_block, name="features")
     model = network(task, dataset, layer, dropout=task.dropout, gate=gate)
-    return Contender(model, [MacBudget(target)], {"dropout": task.dropout})
+    settings: dict[str, Any] = {"dropout": task.dropout}
+    if isinstance(target, list):
+        settings["budgets"] = target
+    return Contender(model, [MacBudget(target)], settings)
 
 
 def _pruned(task: Task, dataset: Dataset, target: float) -> Contender:
@@ -224,6 +231,8 @@ FAMILIES = {
     "static": Family(_static),
     "dynamic": Family(_dynamic),
     "dynamic_rigl": Family(_dynamic_rigl),
+    "elastic_static": Family(_static, elastic=True),
+    "elastic_dynamic": Family(_dynamic, elastic=True),
 }
 
 

@@ -44,7 +44,8 @@ def compare(
         data_dir: Folder with the original data. Defaults to `None`: it is downloaded.
         models: Names of families, keys of `FAMILIES`; `_distilled` after a name trains it towards
             the answers of `dropout` as well. Defaults to
-            `("dropout", "narrow", "static", "dynamic")`.
+            `("dropout", "narrow", "static", "dynamic")`. Those with `elastic_` train one model for
+            all targets.
         targets: Floats above 0 and below 1, the budgets of relative MACs. Defaults to
             `(0.5, 0.3, 0.15, 0.05)`.
         seeds: Integer, the number of seeds, counted from 0, or a sequence of seeds. Pictures of
@@ -78,19 +79,27 @@ def compare(
     summarise(store.results())
     missing = [run for run in grid if run not in store]
     if missing:
-        trainer = Trainer(task, dataset, store, drawn_seed=grid[0].seed)
+        budgets = {run.target for run in grid if run.target is not None}
+        trainer = Trainer(task, dataset, store, grid[0].seed, budgets)
         with progress_of(len(missing), len(grid) - len(missing), task.recipe.epochs) as progress:
             for run in missing:
                 if run not in store:
-                    result = trainer.train(run, [progress.start(run)])
+                    results = trainer.train(run, [progress.start(run)])
                     outputs.write_results(store)
-                    progress.finish(run, result)
+                    for each in (each for each in missing if each in results):
+                        progress.finish(each, results[each])
     return outputs.write(store)
 
 
 def _grid(models: Any, targets: Any, seeds: Any) -> list[Run]:
     """List the runs, seed by seed, so that early results can be compared with each other."""
     models, targets, seeds = _models(models), _targets(targets), asked.seeds(seeds)
+    elastic = [name for name in models if FAMILIES[split_name(name)[0]].elastic]
+    if elastic and len(targets) < 2:
+        raise ValueError(
+            f"Argument `targets` must hold at least 2 budgets for {elastic[0]!r}, which trains one "
+            f"model for all of them. Received: targets={targets!r}"
+        )
     if any(split_name(name)[1] for name in models) and TEACHER not in models:
         models = (TEACHER, *models)
     return [

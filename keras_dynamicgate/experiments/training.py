@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_dynamicgate.callbacks.gate_summary import GateSummary
 from keras_dynamicgate.datasets import Dataset, Split
+from keras_dynamicgate.experiments.elastic import measure_range
 from keras_dynamicgate.experiments.families import FAMILIES, split_name
 from keras_dynamicgate.experiments.measures import measure
 from keras_dynamicgate.experiments.networks import dense_macs
@@ -32,24 +33,35 @@ class Trainer:
         dataset: The `Dataset` of the task.
         store: The `RunStore`.
         drawn_seed: Integer, the seed whose models get a picture of their gates.
+        targets: Floats, the budgets for which elastic families train one model.
     """
 
-    def __init__(self, task: Task, dataset: Dataset, store: RunStore, drawn_seed: int) -> None:
+    def __init__(
+        self,
+        task: Task,
+        dataset: Dataset,
+        store: RunStore,
+        drawn_seed: int,
+        targets: Iterable[float] = (),
+    ) -> None:
         self.task = task
         self.dataset = dataset
         self.store = store
         self.drawn_seed = drawn_seed
+        self.targets = sorted(set(targets), reverse=True)
         self.reference_macs = dense_macs(task, dataset, task.hidden)
 
-    def train(self, run: Run, progress: Iterable[keras.callbacks.Callback] = ()) -> dict[str, Any]:
-        """Train and measure one run.
+    def train(
+        self, run: Run, progress: Iterable[keras.callbacks.Callback] = ()
+    ) -> dict[Run, dict[str, Any]]:
+        """Train and measure one run, or with it all runs of the same elastic model.
 
         Args:
             run: The `Run`.
             progress: Callbacks for `fit` that show the progress.
 
         Returns:
-            Dict, the result as it is in the store.
+            Dict from each run to its result as it is in the store.
         """
         family, distilled = split_name(run.model)
         teacher = self._teacher(run.seed) if distilled else None
@@ -58,25 +70,29 @@ class Trainer:
         task = self.task
         if distilled:
             task = dataclasses.replace(task, dropout=task.distilled_dropout)
-        contender = FAMILIES[family].build(task, self.dataset, run.target)
+        elastic = FAMILIES[family].elastic
+        target = self.targets if elastic else run.target
+        contender = FAMILIES[family].build(task, self.dataset, target)
         callbacks = [*contender.callbacks, *self._summary(contender.model), *progress]
         start = time.perf_counter()
         history = self.task.recipe.train(
             contender.model, self.dataset, callbacks, seed=run.seed, teacher=teacher, verbose=0
         ).history
-        result = {
-            **measure(contender.model, self.dataset, self.reference_macs),
-            "seconds": time.perf_counter() - start,
-            "settings": contender.settings,
-            "history": {
-                name: [round(float(value), 4) for value in history[name]]
-                for name in HISTORY
-                if name in history
-            },
-        }
-        self._keep(run, contender.model)
-        self.store.add(run, result)
-        return result
+        made = {"seconds": time.perf_counter() - start, "settings": contender.settings}
+        results = self._measured(run, contender.model, elastic)
+        # An elastic model was trained, and stands, at its largest budget.
+        at_largest = max(results, key=lambda each: each.target or 0.0)
+        self._keep(at_largest, contender.model)
+        for each, result in results.items():
+            result |= {**made, "history": _rounded(history) if each is at_largest else {}}
+            self.store.add(each, result)
+        return results
+
+    def _measured(self, run: Run, model: keras.Model, elastic: bool) -> dict[Run, dict[str, Any]]:
+        if not elastic:
+            return {run: measure(model, self.dataset, self.reference_macs)}
+        at_each = measure_range(model, self.dataset, self.reference_macs, self.targets)
+        return {dataclasses.replace(run, target=each): found for each, found in at_each.items()}
 
     def _summary(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         if not gated_layers(model):
@@ -108,3 +124,11 @@ class Trainer:
             # Keras cannot predict zero samples.
             return np.zeros((0, self.dataset.num_classes), "float32")
         return model.predict(split.batches(512), verbose=0)
+
+
+def _rounded(history: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {
+        name: [round(float(value), 4) for value in history[name]]
+        for name in HISTORY
+        if name in history
+    }

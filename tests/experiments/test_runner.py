@@ -209,3 +209,36 @@ def test_seeds_with_other_settings_are_refused_before_anything_trains(task, tmp_
         ValueError, match=r"'narrow' at budget 0.5 .*different settings.*with seed 1"
     ):
         compare(task, seeds=3, **arguments)
+
+
+@pytest.mark.one_backend("torch")
+def test_elastic_families_train_one_model_for_all_budgets(task, tmp_path, monkeypatch):
+    trained = []
+    train = Trainer.train
+
+    def train_one(self, run, progress=()):
+        trained.append(str(run))
+        return train(self, run, progress)
+
+    monkeypatch.setattr(Trainer, "train", train_one)
+    arguments = {"models": ("elastic_static",), "targets": (0.25, 0.5), "seeds": 1, "out": tmp_path}
+    runs = {run["target"]: run for run in compare(task, **arguments)}
+    assert len(trained) == 1
+    assert sorted(runs) == [0.25, 0.5]
+    assert runs[0.25]["settings"]["budgets"] == [0.5, 0.25]
+    assert runs[0.25]["relative_macs"] <= runs[0.5]["relative_macs"]
+    assert runs[0.25]["seconds"] == runs[0.5]["seconds"]
+    assert runs[0.25]["between"] is None
+    assert 0.25 < runs[0.5]["between"]["budget"] < 0.5
+    assert runs[0.25]["monotone"]
+    assert runs[0.5]["monotone"]
+    # What was seen while it was trained is true of the largest budget alone.
+    assert len(runs[0.5]["history"]["relative_macs"]) == 1
+    assert not runs[0.25]["history"]
+    assert len(compare(task, **arguments)) == 2
+    assert len(trained) == 1
+
+
+def test_elastic_families_need_several_budgets(task):
+    with pytest.raises(ValueError, match="must hold at least 2 budgets for 'elastic_static'"):
+        compare(task, models=("elastic_static",), targets=(0.5,), seeds=1)

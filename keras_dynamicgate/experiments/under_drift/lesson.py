@@ -99,7 +99,7 @@ def _stream(
         model.train_on_batch(x[rows], y[rows])
         if student.opens and (end % BETWEEN_OPENINGS == 0 or end == len(x)):
             recent = slice(max(0, end - BETWEEN_OPENINGS), end)
-            open_units(model, lesson.reference, x[recent], y[recent])
+            open_units(model, lesson.reference, x[recent], y[recent], tau=student.tau)
         while len(curves["stream"]) < POINTS and end >= points[len(curves["stream"])]:
             drifted, kept = _accuracies(model, lesson)
             curves["stream"].append(answered.accuracy)

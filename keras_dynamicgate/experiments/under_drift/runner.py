@@ -61,9 +61,9 @@ def drift(
             `"noise"`.
         data_dir: Folder with the original data. Defaults to `None`: it is downloaded.
         modes: Names of ways to learn, keys of `STUDENTS`. `"both"` opens units that learned while
-            closed, `"both_by_gradient"` trains their gates instead; `_unlabelled` modes minimise
-            the entropy of the answers; `dense_` ones are for the network without gates. Defaults to
-            `MODES`.
+            closed, `"both_lenient"` also for up to 5 % of the reference, `"both_by_gradient"`
+            trains their gates instead; `_unlabelled` modes minimise the entropy of the answers;
+            `dense_` ones are for the network without gates. Defaults to `MODES`.
         seeds: Integer, the number of seeds, counted from 0, or a sequence of seeds. Defaults to 5.
         out: Folder for models, results and pictures. Defaults to `None`: `runs/drift-TASK-KIND`.
         quick: Whether to train for only a few epochs and to learn a short stream, to check that

@@ -17,6 +17,7 @@ from keras_dynamicgate.plasticity import MaskedUpdate, reserve_units
 GATES = 16
 BUDGET = 0.5
 RESERVED = 0.25
+LENIENT = 0.05
 LEARNING_RATE = 1e-3
 
 
@@ -32,6 +33,7 @@ class Student:
             TENT does (arXiv 2006.10726).
         low_rank: Whether what learns of the hidden layers is a low-rank change of their weights
             (LoRA, arXiv 2106.09685), with about as many numbers as the reserved units have.
+        tau: Share of the reference for which units that are opened may open, too.
     """
 
     mode: str
@@ -39,6 +41,7 @@ class Student:
     opens: bool = False
     labelled: bool = True
     low_rank: bool = False
+    tau: float = 0.0
 
 
 STUDENTS = {
@@ -46,6 +49,7 @@ STUDENTS = {
     "gates": Student("gates"),
     "inactive": Student("inactive"),
     "both": Student("inactive", opens=True),
+    "both_lenient": Student("inactive", opens=True, tau=LENIENT),
     "both_by_gradient": Student("both"),
     "all": Student("all"),
     "head": Student("head"),
