@@ -1,17 +1,17 @@
 """The families of models to compare: how each spends a budget of relative MACs."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
 from keras_dynamicgate import baselines
-from keras_dynamicgate.callbacks.mac_budget import MacBudget
 from keras_dynamicgate.datasets import Dataset
+from keras_dynamicgate.experiments import gated_families
+from keras_dynamicgate.experiments.contender import Contender
 from keras_dynamicgate.experiments.networks import (
-    LayerBuilder,
     chain_macs,
     dense_layer,
     dense_macs,
@@ -21,28 +21,12 @@ from keras_dynamicgate.experiments.networks import (
     widths,
 )
 from keras_dynamicgate.experiments.tasks import Task
-from keras_dynamicgate.layers.dynamic_gate import DynamicGate
 from keras_dynamicgate.layers.dynamic_gate_dense import DynamicGateDense
 
 EXPERTS = 8
 CHOSEN_EXPERTS = 2
 REWIRINGS = 50
 DISTILLED = "_distilled"
-
-
-@dataclasses.dataclass
-class Contender:
-    """A model that is ready to be trained.
-
-    Attributes:
-        model: The Keras model.
-        callbacks: List of the callbacks that its training needs.
-        settings: Dict of the choices made for this family and budget, for the tables.
-    """
-
-    model: keras.Model
-    callbacks: list = dataclasses.field(default_factory=list)
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,46 +69,6 @@ def _narrow(task: Task, dataset: Dataset, target: float) -> Contender:
     return Contender(model, settings={"widths": hidden, "dropout": dropout})
 
 
-def _static(task: Task, dataset: Dataset, target: float | list[float]) -> Contender:
-    # Static gates cost nothing, so each unit has its own.
-    def layer(units: int, name: str) -> keras.layers.Layer:
-        return DynamicGateDense(units, activation="relu", gate="static", block_size=1, name=name)
-
-    return _gated(task, dataset, target, layer)
-
-
-def _dynamic(task: Task, dataset: Dataset, target: float | list[float]) -> Contender:
-    def layer(units: int, name: str) -> keras.layers.Layer:
-        return DynamicGateDense(units, activation="relu", name=name)
-
-    return _gated(task, dataset, target, layer)
-
-
-def _dynamic_rigl(task: Task, dataset: Dataset, target: float) -> Contender:
-    # Sparse weights and gates save the same factor each.
-    sparsity = 1.0 - math.sqrt(target)
-
-    def layer(units: int, name: str) -> keras.layers.Layer:
-        dense = baselines.RigLDense(units, activation="relu", sparsity=sparsity)
-        return DynamicGateDense(units, dense=dense, name=name)
-
-    contender = _gated(task, dataset, target, layer)
-    contender.callbacks.append(_rewiring(task, dataset))
-    contender.settings["sparsity"] = round(sparsity, 3)
-    return contender
-
-
-def _gated(
-    task: Task, dataset: Dataset, target: float | list[float], layer: LayerBuilder
-) -> Contender:
-    gate = DynamicGate(block_size=task.input_block, name="features")
-    model = network(task, dataset, layer, dropout=task.dropout, gate=gate)
-    settings: dict[str, Any] = {"dropout": task.dropout}
-    if isinstance(target, list):
-        settings["budgets"] = target
-    return Contender(model, [MacBudget(target)], settings)
-
-
 def _pruned(task: Task, dataset: Dataset, target: float) -> Contender:
     def layer(units: int, name: str) -> keras.layers.Layer:
         return baselines.MagnitudePrunedDense(units, activation="relu", name=name)
@@ -145,6 +89,20 @@ def _rigl(task: Task, dataset: Dataset, target: float) -> Contender:
     model = network(task, dataset, layer, dropout=task.dropout)
     settings = {"dropout": task.dropout, "sparsity": round(sparsity, 4)}
     return Contender(model, [_rewiring(task, dataset)], settings)
+
+
+def _dynamic_rigl(task: Task, dataset: Dataset, target: float) -> Contender:
+    # Sparse weights and gates save the same factor each.
+    sparsity = 1.0 - math.sqrt(target)
+
+    def layer(units: int, name: str) -> keras.layers.Layer:
+        dense = baselines.RigLDense(units, activation="relu", sparsity=sparsity)
+        return DynamicGateDense(units, dense=dense, name=name)
+
+    contender = gated_families.gated(task, dataset, target, layer)
+    contender.callbacks.append(_rewiring(task, dataset))
+    contender.settings["sparsity"] = round(sparsity, 3)
+    return contender
 
 
 def _rewiring(task: Task, dataset: Dataset) -> baselines.RigLUpdate:
@@ -228,11 +186,15 @@ FAMILIES = {
     "rigl": Family(_rigl),
     "switch_moe": Family(_switch_moe),
     "soft_moe": Family(_soft_moe),
-    "static": Family(_static),
-    "dynamic": Family(_dynamic),
+    "static": Family(gated_families.static),
+    "static_wide": Family(functools.partial(gated_families.static, width=2)),
+    "dynamic": Family(gated_families.dynamic),
+    "dynamic_balanced": Family(gated_families.balanced),
+    "dynamic_wide": Family(functools.partial(gated_families.balanced, width=2)),
+    "dynamic_wider": Family(functools.partial(gated_families.balanced, width=4)),
     "dynamic_rigl": Family(_dynamic_rigl),
-    "elastic_static": Family(_static, elastic=True),
-    "elastic_dynamic": Family(_dynamic, elastic=True),
+    "elastic_static": Family(gated_families.static, elastic=True),
+    "elastic_dynamic": Family(gated_families.dynamic, elastic=True),
 }
 
 

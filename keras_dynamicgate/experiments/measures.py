@@ -92,6 +92,7 @@ def _signatures(
         "mutual_information": signatures.mutual_information(chosen, y),
         "usage_entropy": signatures.usage_entropy(chosen),
         "usage_variation": signatures.usage_variation(chosen),
+        "varying": signatures.varying(chosen),
         "flip_rate": signatures.flip_rate(*again),
     }
 

@@ -86,6 +86,24 @@ def usage_variation(choices: np.ndarray) -> float:
     return float(use.std() / use.mean()) if use.any() else 0.0
 
 
+def varying(choices: np.ndarray) -> float:
+    """Return the share of gates or experts that are used for 5 to 95 % of the samples.
+
+    Args:
+        choices: Array of shape `(samples, gates)` of zeros and ones.
+
+    Returns:
+        Share from 0, where the gates could as well be static, to 1.
+
+    Examples:
+        >>> varying(np.array([[1, 0], [1, 1]]))
+        0.5
+    """
+    use = GateUse(choices.shape[-1])
+    use.add(choices)
+    return use.varying
+
+
 def flip_rate(choices: np.ndarray, choices_again: np.ndarray) -> float:
     """Return the share of decisions that differ between two noisy copies of the same inputs.
 

@@ -36,11 +36,37 @@ def test_families_without_gates_come_as_close_to_their_target_as_widths_can(
     assert relative(name, task, dataset, 0.5) == pytest.approx(0.5, abs=0.6 * step)
 
 
-@pytest.mark.parametrize("name", ["static", "dynamic", "dynamic_rigl"])
+@pytest.mark.parametrize("name", ["static", "dynamic", "dynamic_balanced", "dynamic_rigl"])
 def test_gated_families_have_the_budget_steered(name, task, dataset):
     contender = FAMILIES[name].build(task, dataset, 0.3)
     (budget,) = [each for each in contender.callbacks if isinstance(each, MacBudget)]
     assert budget.target == 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("static_wide", 2), ("dynamic_wide", 2), ("dynamic_wider", 4)]
+)
+def test_wide_families_choose_from_more_units_at_the_cost_of_the_full_network(
+    name, width, task, dataset
+):
+    contender = FAMILIES[name].build(task, dataset, 0.5)
+    (budget,) = contender.callbacks
+    hidden = [layer.units for layer in contender.model.layers if hasattr(layer, "units")]
+    assert hidden == [32 * width, 16 * width, 2]
+    wide = 32 * 32 * width + 32 * 16 * width**2 + 16 * 2 * width
+    assert budget.target * wide == pytest.approx(0.5 * FULL)
+
+
+def test_balanced_families_have_gates_that_vary(task, dataset):
+    for name in ("dynamic_balanced", "dynamic_wide", "dynamic_wider"):
+        model = FAMILIES[name].build(task, dataset, 0.5).model
+        assert model.get_layer("hidden1").gate.balance == 0.1
+
+
+def test_elastic_families_have_one_budget_for_all_targets(task, dataset):
+    contender = FAMILIES["elastic_dynamic"].build(task, dataset, [0.5, 0.25])
+    assert [callback.target for callback in contender.callbacks] == [[0.5, 0.25]]
+    assert contender.settings["budgets"] == [0.5, 0.25]
 
 
 def test_pruned_family_leaves_out_hidden_weights_so_that_the_head_can_stay(task, dataset):

@@ -43,3 +43,12 @@ def test_macro_f1_counts_each_class_alike():
     labels, predictions = np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
     # F1 of class 0 is 6/7 and of class 1 is 0; class 2 is nowhere.
     assert macro_f1(labels, predictions, classes=3) == pytest.approx(3 / 7)
+
+
+def test_varying_counts_what_is_neither_always_nor_never_used():
+    # Used for 1, 0, 1/2 and 1/32 of the samples: the last one too seldom.
+    choices = np.zeros((32, 4))
+    choices[:, 0] = 1
+    choices[:16, 2] = 1
+    choices[0, 3] = 1
+    assert signatures.varying(choices) == 0.25
