@@ -14,6 +14,7 @@ import re
 import sys
 
 import comparison_tables
+import elastic_tables
 import numpy as np
 import plasticity_tables
 import speed_tables
@@ -27,6 +28,7 @@ PAGES = [
     *(
         ROOT / "docs" / f"{name}.md"
         for name in (
+            "budget",
             "deploy",
             "index",
             "gate_model",
@@ -68,6 +70,8 @@ TABLES = {
     "pretrained": pretrained,
     "drift": plasticity_tables.drift,
     "continual": plasticity_tables.continual,
+    "elastic": elastic_tables.elastic,
+    "budget_switch": elastic_tables.budget_switch,
     "streams": plasticity_tables.streams,
     "gains": comparison_tables.gains,
     "verdict": functools.partial(comparison_tables.verdict, ""),
