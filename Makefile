@@ -28,8 +28,10 @@ test: $(VENV)/test
 	$(MAKE) $(addprefix test-,$(BACKENDS))
 
 # Tests run side by side, each on one thread; the libraries' threads would wait for each other.
+# Files with few tests are often the slow ones, so they do not come last.
 $(addprefix test-,$(BACKENDS)): test-%: $(VENV)/test
-	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 \
+		--dist=loadfile --no-loadscope-reorder
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

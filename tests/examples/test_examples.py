@@ -95,6 +95,23 @@ def test_transformer_example_compares_three_models(data_dir):
 
 
 @pytest.mark.one_backend("torch")
+def test_text_example_writes_a_row_for_each_model(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("so long lives this, and this gives life to thee. " * 100)
+    options = ("--quick", "--text", text, "--json", tmp_path / "rows.jsonl")
+    finished = run_example("text_transformer", *options, "--models", "narrow", "ranked gates")
+    assert finished.returncode == 0, finished.stderr
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert [row["model"] for row in rows] == ["narrow", "ranked gates"]
+    # Eight of 32 blocks and the gate networks, beside attention and the rest.
+    assert rows[0]["relative_macs"] < rows[1]["relative_macs"] < 0.5
+    assert rows[0]["varying"] is None
+    assert 0 <= rows[1]["varying"] <= 1
+    # Guessing among its 16 characters alike costs log(16) = 2.8 nats.
+    assert max(row["loss"] for row in rows) < 2.8
+
+
+@pytest.mark.one_backend("torch")
 def test_plasticity_example_shows_that_the_reference_is_untouched(tmp_path, data_dir):
     pytest.importorskip("matplotlib")
     options = ("--quick", "--modes", "none,both,all", "--data-dir", data_dir / "mnist")
