@@ -100,7 +100,7 @@ def main():
     options = parser.parse_known_args()[0]
     path = options.text or pathlib.Path(keras.utils.get_file("tiny_shakespeare.txt", URL))
     characters, codes = np.unique(list(path.read_text()), return_inverse=True)
-    codes = codes[: 20 * WINDOW * BATCH if options.quick else None].astype("int32")
+    codes = codes[: 4 * WINDOW * BATCH if options.quick else None].astype("int32")
     full = kdg.count_macs(transformer(len(characters), MODELS["full"][0])).dense
     ranked = transformer(len(characters), MODELS["ranked gates"][0])
     target = kdg.count_macs(ranked, codes[None, :WINDOW]).relative
@@ -110,7 +110,7 @@ def main():
             keras.utils.set_random_seed(seed)
             feed_forward, budgeted = MODELS[name]
             model = transformer(len(characters), feed_forward)
-            steps = 20 if options.quick else options.steps
+            steps = 5 if options.quick else options.steps
             loss, report = train(model, codes, steps, seed, budgeted and target)
             relative = (report.executed + report.gates) / full
             row = {"model": name, "seed": seed, "loss": loss, "relative_macs": relative}
