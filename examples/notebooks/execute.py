@@ -13,7 +13,11 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The folder of each data set below `--data-dir`, where the name of the notebook is not its own.
-FOLDERS = {"tiny_imagenet": "tiny-imagenet", "gate_pretrained": "cifar10"}
+FOLDERS = {
+    "tiny_imagenet": "tiny-imagenet",
+    "gate_pretrained": "cifar10",
+    "plasticity": "mnist",
+}
 WIDTH = 900  # pixels
 COLOURS = 128
 SECONDS = 1800
@@ -101,5 +105,7 @@ def small(picture):
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     image.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    # Thin lines keep their colours, which the most frequent ones would not leave them.
+    method, dither = Image.Quantize.FASTOCTREE, Image.Dither.NONE
+    image.quantize(COLOURS, method, dither=dither).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()

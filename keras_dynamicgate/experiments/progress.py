@@ -40,7 +40,8 @@ def _console() -> Console:
     """Give the usual console but in a notebook that cannot move bars: there, lines are enough."""
     console = rich.get_console()
     if console.is_jupyter and importlib.util.find_spec("ipywidgets") is None:
-        return Console(force_jupyter=False)
+        # Kernels say that they are terminals, where bars would be printed again and again.
+        return Console(force_jupyter=False, force_terminal=False)
     return console
 
 

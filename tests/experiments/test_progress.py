@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 
 import rich
 from rich.console import Console
@@ -9,6 +10,10 @@ from keras_dynamicgate.experiments import progress
 def test_notebook_that_cannot_move_bars_gets_lines_and_no_warning(monkeypatch, capsys):
     monkeypatch.setattr(rich, "get_console", lambda: Console(force_jupyter=True))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)  # as the kernels of notebooks say
     with progress.progress_of(missing=1, finished=0, epochs=1) as shown:
         shown.bars.console.print("a line")
-    assert capsys.readouterr().out.startswith("a line\n")
+        shown.advance()
+    printed = capsys.readouterr().out
+    assert printed.startswith("a line\n")
+    assert not set("\r\x1b") & set(printed)
