@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,8 +33,11 @@ def progress_of(missing: int, finished: int, epochs: int) -> Iterator["Compariso
         A `ComparisonProgress`.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=_console()) as bars:
+    console = _console()
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
         yield ComparisonProgress(bars, missing, finished, epochs)
+    if not console.is_terminal and not console.is_jupyter:
+        console.line()  # which bars that cannot move do not end by themselves
 
 
 def _console() -> Console:
@@ -65,9 +69,10 @@ class ComparisonProgress:
     def finish(self, run: Run, result: dict[str, Any]) -> None:
         """Count a run as finished and print its results."""
         self.bars.advance(self.all_runs)
+        macs = result["relative_macs"]
+        cost = "" if math.isnan(macs) else f"relative MACs {macs:.3f}  "
         self.bars.console.print(
-            f"{str(run):32} accuracy {result['accuracy']:.2%}  "
-            f"relative MACs {result['relative_macs']:.3f}  {result['seconds']:.0f} s",
+            f"{str(run):32} accuracy {result['accuracy']:.2%}  {cost}{result['seconds']:.0f} s",
             highlight=False,
         )
 
