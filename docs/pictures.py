@@ -1,6 +1,6 @@
-"""Draw the pictures of README.md and docs/results.md from the result files in docs/results.
+"""Draw the pictures of README.md and of the pages in docs from the result files in docs/results.
 
-python docs/pictures.py   # writes docs/assets/accuracy.svg and docs/assets/training.svg
+python docs/pictures.py   # writes accuracy.svg, training.svg and governor.svg to docs/assets
 """
 
 import json
@@ -10,6 +10,7 @@ import matplotlib
 
 from keras_dynamicgate.experiments.tables import summarise
 from keras_dynamicgate.pictures.figure import new_figure
+from keras_dynamicgate.pictures.serving import plot_serving
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS, ASSETS = ROOT / "docs" / "results", ROOT / "docs" / "assets"
@@ -35,6 +36,7 @@ STYLE = {
     "xtick.color": INK,
     "ytick.color": INK,
     "font.size": 9,
+    "path.simplify_threshold": 1.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "keras-dynamicgate",
 }
@@ -95,16 +97,29 @@ def draw_training(axes, runs):
         axes.axhline(tick, color=INK, linewidth=0.8, linestyle=":")
 
 
+def governed_day():
+    """Draw the day that a governor served."""
+    result = json.loads((RESULTS / "governor.json").read_text())
+    minutes = result["minutes"]
+    columns = (minutes[name] for name in ("p99_ms", "load", "budget"))
+    hours = (minute / 60 for minute in range(len(minutes["load"])))
+    moments = list(zip(hours, *columns, strict=True))
+    figure = plot_serving(moments, result["target_ms"], "p99 of latency, ms")
+    figure.axes[-1].set(xlabel="hour", xticks=range(0, 25, 3))
+    return figure
+
+
 def main():
     ASSETS.mkdir(exist_ok=True)
     macs = "relative MACs, gate networks counted"
     drawn = {
-        "accuracy": (draw_accuracy, macs, "test accuracy in %"),
-        "training": (draw_training, "epoch", "relative MACs"),
+        "accuracy": lambda: draw(draw_accuracy, macs, "test accuracy in %"),
+        "training": lambda: draw(draw_training, "epoch", "relative MACs"),
+        "governor": governed_day,
     }
-    for name, (draw_panel, x_label, y_label) in drawn.items():
+    for name, make in drawn.items():
         with matplotlib.rc_context(STYLE):
-            figure = draw(draw_panel, x_label, y_label)
+            figure = make()
             figure.savefig(ASSETS / f"{name}.svg", transparent=True, metadata={"Date": None})
         print(f"Written to {(ASSETS / name).relative_to(ROOT)}.svg")
 

@@ -139,3 +139,30 @@ def trained_models():
         "times as fast as full",
     ]
     return markdown(heads, rows)
+
+
+def governor():
+    """Lay out what a governor makes of a bursty day, beside fixed budgets."""
+    result = json.loads((RESULTS / "governor.json").read_text())
+    fixed = result["fixed"]
+    equal = max(
+        (row for row in fixed if row["held"] >= result["held"]), key=lambda r: r["accuracy"]
+    )
+    named = {
+        "governor": result,
+        "fixed at the largest": fixed[-1],
+        "fixed, the best that holds as many": equal,
+        "fixed at the smallest": fixed[0],
+    }
+    rows = [
+        [
+            name,
+            f"{row['budget']:.2f}" if "budget" in row else "",
+            f"{row['ms']:.2f}" if "ms" in row else "",
+            f"{100 * row['held']:.1f} %",
+            f"{100 * row['accuracy']:.2f} %",
+        ]
+        for name, row in named.items()
+    ]
+    held = f"held of the {result['can_be_held']:.0%} of minutes that can be".replace("%", " %")
+    return markdown(["served by", "budget", "ms a request", held, "mean accuracy"], rows)

@@ -65,6 +65,7 @@ TABLES = {
     "engine": speed_tables.engine,
     "compact": speed_tables.compacted,
     "skip_experts": speed_tables.skip_experts,
+    "governor": speed_tables.governor,
     "language_model": speed_tables.language_model,
     "trained_models": speed_tables.trained_models,
     "pretrained": pretrained,

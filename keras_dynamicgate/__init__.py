@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.engine.engine import InferenceEngine
     from keras_dynamicgate.macs.report import MacReport
     from keras_dynamicgate.pictures.gates import plot_gates
+    from keras_dynamicgate.serving.governor import BudgetGovernor
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "ActivationGate",
     "AffineMap",
     "BenchmarkReport",
+    "BudgetGovernor",
     "CompactionReport",
     "DynamicGate",
     "DynamicGateConv2D",
@@ -82,6 +84,7 @@ __all__ = [
 _MODULES = ("datasets", "experiments", "reports")
 _MEMBERS = {
     "BenchmarkReport": "benchmarking.report",
+    "BudgetGovernor": "serving.governor",
     "CompactionReport": "compaction.report",
     "GateSchedule": "callbacks.gate_schedule",
     "GateSummary": "callbacks.gate_summary",

@@ -103,6 +103,11 @@ class InferenceEngine:
         self._standing = budget, prices
 
     @property
+    def budgets(self) -> tuple[float, ...]:
+        """The budgets that the model was trained for together, the smallest first."""
+        return self._price_list.trained
+
+    @property
     def threads(self) -> int:
         """The threads that one call uses."""
         return getattr(self._kernels, "threads", 1)

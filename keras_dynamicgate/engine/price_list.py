@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_dynamicgate.engine.steps import Plan
-from keras_dynamicgate.gating.prices import prices_in
+from keras_dynamicgate.gating.prices import prices_in, trained_budgets
 
 # Budgets whose prices are kept, so that a call finds them at once.
 MOST_KEPT = 256
@@ -17,11 +17,13 @@ class PriceList:
 
     Attributes:
         standing: Float32 array of the prices at which the model stood.
+        trained: Tuple of the budgets that the model was trained for, the smallest first.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.standing = np.asarray(plan.prices, "float32")
         self._tables = dict(enumerate(plan.price_tables))
+        self.trained = trained_budgets(plan.price_tables)
         self._kept: dict[float, np.ndarray] = {}
 
     def at(self, budget: float) -> np.ndarray:

@@ -82,6 +82,7 @@ def test_budget_of_the_engine_holds_for_calls_that_name_none():
     engine = kdg.InferenceEngine(model, threads=1)
     standing = engine.predict(X)
     assert engine.budget is None
+    assert engine.budgets == (0.1, 0.2, 0.5, 0.8)
     engine.budget = 0.2
     assert engine.budget == 0.2
     np.testing.assert_array_equal(engine.predict(X), engine.predict(X, budget=0.2))
@@ -143,8 +144,10 @@ def test_budget_that_the_model_was_not_trained_for_is_refused(budget):
 
 def test_engine_of_a_model_for_one_budget_has_no_other():
     model = keras.Sequential([keras.Input((24,)), *MODELS["dependent gates"]()])
+    engine = kdg.InferenceEngine(model, threads=1)
+    assert engine.budgets == ()
     with pytest.raises(ValueError, match=r"trained for several budgets"):
-        kdg.InferenceEngine(model, threads=1).predict(X, budget=0.3)
+        engine.predict(X, budget=0.3)
 
 
 @keras.saving.register_keras_serializable(package="engine_budgets")
