@@ -17,6 +17,7 @@ import comparison_tables
 import numpy as np
 import plasticity_tables
 import speed_tables
+import time_tables
 
 from keras_dynamicgate.experiments.tables import markdown
 
@@ -27,6 +28,7 @@ PAGES = [
     *(
         ROOT / "docs" / f"{name}.md"
         for name in (
+            "budget",
             "deploy",
             "index",
             "gate_model",
@@ -65,6 +67,8 @@ TABLES = {
     "skip_experts": speed_tables.skip_experts,
     "language_model": speed_tables.language_model,
     "trained_models": speed_tables.trained_models,
+    "predicted-time": time_tables.predicted,
+    "time-budget": time_tables.trained,
     "pretrained": pretrained,
     "drift": plasticity_tables.drift,
     "continual": plasticity_tables.continual,

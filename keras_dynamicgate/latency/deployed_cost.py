@@ -79,6 +79,7 @@ class DeployedCost:
     Attributes:
         cost: The `ModelCost` of the model.
         parts: List of `GatedPart`.
+        positions: List of the place of each part among all products.
         gates: Dict from layer name to those gates that make something quicker.
         signatures: List of the `Signature` of each product of the model.
     """
@@ -90,6 +91,7 @@ class DeployedCost:
             whole = {step.path for step in steps if type(step.rule) is Rule}
         self.cost: ModelCost = model_cost(model, x, whole=whole)
         self.parts: list[GatedPart] = []
+        self.positions: list[int] = []
         self.signatures: list[Signature] = []
         for layer, products in self.cost.products.items():
             for number, product in enumerate(products):
@@ -102,6 +104,7 @@ class DeployedCost:
                 shape = () if kernel is None else tuple(kernel.shape)
                 self.signatures.append((layer, int(product.macs), shape, gated[0], gated[1]))
                 if any(gated):
+                    self.positions.append(len(self.signatures) - 1)
                     self.parts.append(GatedPart(layer, number, int(product.macs), *gated_by))
         named = set().union(
             *(gates_in(part.inputs) | gates_in(part.outputs) for part in self.parts)

@@ -35,8 +35,11 @@ class ModelTimes:
         self.table = table
         self.deployed = DeployedCost(model, table.setup.runtime, x)
         table.check(self.deployed, model.name)
-        parts = {(part.layer, part.product): part for part in self.deployed.parts}
-        self._parts = [(times, parts[times.layer, times.product]) for times in table.products]
+        parts = dict(zip(self.deployed.positions, self.deployed.parts, strict=True))
+        self._parts = [
+            (times, parts[position])
+            for times, position in zip(table.products, table.positions(), strict=True)
+        ]
 
     @property
     def full(self) -> float:
@@ -61,14 +64,14 @@ class ModelTimes:
         Args:
             masks: Dict from `Gate` to its masks, of shape `(samples or 1, ..., gates)`.
         """
-        layers = dict.fromkeys((times.layer for times, _ in self._parts), 0.0)
+        layers = dict.fromkeys((part.layer for _, part in self._parts), 0.0)
         for times, part in self._parts:
-            layers[times.layer] += float(np.mean(times.at(*part.of_samples(masks))))
+            layers[part.layer] += float(np.mean(times.at(*part.of_samples(masks))))
         return layers
 
     def full_by_layer(self) -> dict[str, float]:
         """Give the milliseconds of each such layer with every gate open."""
-        layers = dict.fromkeys((times.layer for times, _ in self._parts), 0.0)
-        for times, _ in self._parts:
-            layers[times.layer] += times.full
+        layers = dict.fromkeys((part.layer for _, part in self._parts), 0.0)
+        for times, part in self._parts:
+            layers[part.layer] += times.full
         return layers

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ class LatencyTable:
     """The milliseconds of a model for each open share of its layers, as it will be deployed.
 
     `LatencyTable.measure` makes one; `predict_time` and `TimeBudget` read it. It belongs to a
-    network, whatever its weights, to a way to run it and to a machine.
+    network, whatever its weights and names, to a way to run it and to a machine.
 
     Attributes:
         products: List of the `ProductTimes` of the products that gates make quicker.
@@ -148,6 +149,15 @@ class LatencyTable:
                 f"Received: path={str(path)!r} ({type(error).__name__}: {error})"
             ) from error
 
+    def positions(self) -> list[int]:
+        """Give the place of each of `products` among all products of the model."""
+        seen: Counter[str] = Counter()
+        places = {}
+        for position, (layer, *_) in enumerate(self.signatures):
+            places[layer, seen[layer]] = position
+            seen[layer] += 1
+        return [places[times.layer, times.product] for times in self.products]
+
     def check(self, deployed: DeployedCost, name: str) -> None:
         """Raise a `ValueError` unless the table is of a model and of how Keras runs it.
 
@@ -156,7 +166,8 @@ class LatencyTable:
             name: The name of the model.
         """
         for own, other in _pairs(self.signatures, deployed.signatures):
-            if own != other:
+            # Keras numbers the names of layers that have none.
+            if own is None or other is None or own[1:] != other[1:]:
                 raise ValueError(
                     "Argument `table` must be measured on a model of the same layers. Received: "
                     f"a table with {_named(own)} where model {name!r} has {_named(other)}"

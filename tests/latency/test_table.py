@@ -54,8 +54,17 @@ def test_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_table_holds_for_other_weights_and_names_of_the_same_network():
-    table = table_of(two_layers())
-    assert kdg.predict_time(two_layers(name="trained"), table).full_milliseconds == 6.0
+    other = keras.Sequential(
+        [
+            keras.Input((4,)),
+            kdg.DynamicGate(),
+            kdg.DynamicGateDense(8, gate="static", block_size=1, name="first"),
+            keras.layers.Dense(2, name="last"),
+        ]
+    )
+    report = kdg.predict_time(other, table_of(two_layers()))
+    layers = {layer.name: layer.full_milliseconds for layer in report.layers}
+    assert layers == {"first": 4.0, "last": 1.0}
 
 
 def test_table_of_another_model_is_refused_with_the_layer_that_differs():
