@@ -65,8 +65,9 @@ class LatencyTable:
     ) -> "LatencyTable":
         """Measure what each product of a model takes, in the model, as it will be deployed.
 
-        The model is run with its gates open in many ways, by chance, all of them in turns, so that
-        other load on the machine affects all alike. From these times follows what each product
+        The model is run with its gates open in many ways, by chance, all of them in turns, and what
+        counts is what a call takes in quiet moments, so that other load on the machine matters
+        little. From these times follows what each product
         takes at each open share of its inputs and outputs: the times that come closest, of those
         that never fall as more is open. A layer by itself takes longer than in a model, which
         calls the backend once. That takes up to some minutes, once for a network; its weights,
