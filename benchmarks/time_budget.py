@@ -205,12 +205,12 @@ def trainings(options):
         for seed in range(options.seeds):
             asked = [("time", each) for each in TIMES] + [("macs", each) for each in MACS]
             for kind, budget in asked:
-                file = folder / f"{kind}-{budget:g}-{seed}"
-                if file.with_suffix(".json").exists():
+                file = folder / f"{kind}-{budget:g}-{seed}.json"
+                if file.exists():
                     continue
                 model, row = train(task, dataset, kind, budget, seed, table)
                 model.save(file.with_suffix(".keras"))
-                file.with_suffix(".json").write_text(json.dumps(row))
+                file.write_text(json.dumps(row))
                 print(json.dumps(row), flush=True)
         write(
             options.json,
