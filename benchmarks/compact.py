@@ -17,9 +17,9 @@ import numpy as np
 from keras import layers
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.benchmarking.backend_function import runner
-from keras_dynamicgate.benchmarking.benchmark import measure
 from keras_dynamicgate.compaction.compact import compact
+from keras_dynamicgate.latency.backend_function import runner
+from keras_dynamicgate.latency.timing import measure
 
 INPUTS, HIDDEN, OUTPUTS = 1024, 4096, 1024
 SHARES = (0.5, 0.25)

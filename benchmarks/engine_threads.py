@@ -28,12 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.benchmarking.benchmark import LEAST_CALLS, PAUSE, TIMED, WARM_UP, _calls
 from keras_dynamicgate.engine.compiled import run
 from keras_dynamicgate.engine.compiled.kernels import CompiledKernels
 from keras_dynamicgate.engine.compiled.memory import Part, control_at, memory_at, ops_at
 from keras_dynamicgate.engine.compiled.step import after_step, run_step
 from keras_dynamicgate.engine.compiled.workspace import Workspace
+from keras_dynamicgate.latency.timing import LEAST_CALLS, PAUSE, TIMED, WARM_UP, timed_calls
 
 WAYS = ("one thread", "helpers", "prange")
 
@@ -126,8 +126,8 @@ def round_of(engines, ways, batches):
     for way in ways:
         time.sleep(PAUSE)
         cycle = itertools.cycle(batches)
-        _calls(engines[way].predict, cycle, WARM_UP, 1)
-        times = _calls(engines[way].predict, cycle, TIMED, LEAST_CALLS)
+        timed_calls(engines[way].predict, cycle, WARM_UP, 1)
+        times = timed_calls(engines[way].predict, cycle, TIMED, LEAST_CALLS)
         result[way] = float(np.median(times)), min(times)
     return result
 

@@ -23,8 +23,8 @@ from kept_models import trained
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate import experiments
-from keras_dynamicgate.benchmarking.backend_function import runner
-from keras_dynamicgate.benchmarking.benchmark import measure
+from keras_dynamicgate.latency.backend_function import runner
+from keras_dynamicgate.latency.timing import measure
 
 RESULTS = pathlib.Path(__file__).parents[1] / "docs" / "results" / "first.json"
 BUDGETS = (0.15, 0.05)

@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.benchmarking.benchmark import measure
 from keras_dynamicgate.engine.engine import InferenceEngine
+from keras_dynamicgate.latency.timing import measure
 
 FEATURES, HIDDEN, BLOCK = 1024, 4096, 128
 # Ratios to reach: open share -> batch size -> times the fastest dense path.

@@ -25,7 +25,7 @@ from rich.table import Table
 
 import keras_dynamicgate as kdg
 from keras_dynamicgate import experiments
-from keras_dynamicgate.benchmarking.benchmark import measure
+from keras_dynamicgate.latency.timing import measure
 
 TASKS = ("mnist", "cifar10", "speech_commands")
 BUDGET = 0.3

@@ -18,6 +18,7 @@ import elastic_tables
 import numpy as np
 import plasticity_tables
 import speed_tables
+import time_tables
 
 from keras_dynamicgate.experiments.tables import markdown
 
@@ -68,6 +69,8 @@ TABLES = {
     "governor": speed_tables.governor,
     "language_model": speed_tables.language_model,
     "trained_models": speed_tables.trained_models,
+    "predicted-time": time_tables.predicted,
+    "time-budget": time_tables.trained,
     "pretrained": pretrained,
     "drift": plasticity_tables.drift,
     "continual": plasticity_tables.continual,

@@ -21,11 +21,11 @@ import keras
 import numpy as np
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.benchmarking.backend_function import runner
-from keras_dynamicgate.benchmarking.benchmark import measure as times_of
 from keras_dynamicgate.experiments import FAMILIES, TASKS, figures, measures, tables
 from keras_dynamicgate.experiments.meaning import accuracy_sentence, time_sentence
 from keras_dynamicgate.experiments.networks import dense_macs
+from keras_dynamicgate.latency.backend_function import runner
+from keras_dynamicgate.latency.timing import measure as times_of
 from keras_dynamicgate.utils.tables import as_text, make_table
 
 BUDGET = 0.1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keras_dynamicgate.callbacks.gate_summary import GateSummary
     from keras_dynamicgate.callbacks.mac_budget import MacBudget
     from keras_dynamicgate.callbacks.pareto_checkpoint import ParetoCheckpoint
+    from keras_dynamicgate.callbacks.time_budget import TimeBudget
     from keras_dynamicgate.compaction.compact import compact, compact_with_report
     from keras_dynamicgate.compaction.report import CompactionReport
     from keras_dynamicgate.conversion.gate_model import gate_model
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from keras_dynamicgate.counting.count import count_macs
     from keras_dynamicgate.elastic.set_budget import budgets, set_budget
     from keras_dynamicgate.engine.engine import InferenceEngine
+    from keras_dynamicgate.latency.predict_time import predict_time
+    from keras_dynamicgate.latency.report import TimeReport
+    from keras_dynamicgate.latency.table import LatencyTable
     from keras_dynamicgate.macs.report import MacReport
     from keras_dynamicgate.pictures.gates import plot_gates
     from keras_dynamicgate.serving.governor import BudgetGovernor
@@ -54,6 +58,7 @@ __all__ = [
     "GateSchedule",
     "GateSummary",
     "InferenceEngine",
+    "LatencyTable",
     "LinearGate",
     "LowRankGate",
     "MLPGate",
@@ -62,6 +67,8 @@ __all__ = [
     "ParetoCheckpoint",
     "StaticGate",
     "TargetUsage",
+    "TimeBudget",
+    "TimeReport",
     "UsagePenalty",
     "baselines",
     "benchmark",
@@ -75,6 +82,7 @@ __all__ = [
     "load_dense_weights",
     "plasticity",
     "plot_gates",
+    "predict_time",
     "reports",
     "set_budget",
     "skip_experts",
@@ -89,9 +97,12 @@ _MEMBERS = {
     "GateSchedule": "callbacks.gate_schedule",
     "GateSummary": "callbacks.gate_summary",
     "InferenceEngine": "engine.engine",
+    "LatencyTable": "latency.table",
     "MacBudget": "callbacks.mac_budget",
     "MacReport": "macs.report",
     "ParetoCheckpoint": "callbacks.pareto_checkpoint",
+    "TimeBudget": "callbacks.time_budget",
+    "TimeReport": "latency.report",
     "benchmark": "benchmarking.benchmark",
     "budgets": "elastic.set_budget",
     "compact": "compaction.compact",
@@ -99,6 +110,7 @@ _MEMBERS = {
     "count_macs": "counting.count",
     "gate_model": "conversion.gate_model",
     "plot_gates": "pictures.gates",
+    "predict_time": "latency.predict_time",
     "set_budget": "elastic.set_budget",
     "skip_experts": "conversion.skip_experts",
 }

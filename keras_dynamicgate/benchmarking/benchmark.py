@@ -1,28 +1,21 @@
 """`benchmark`: how many milliseconds skipping saves, compared with the dense reference."""
 
-import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dynamicgate import graph
-from keras_dynamicgate.benchmarking.backend_function import runner
 from keras_dynamicgate.benchmarking.dense_reference import dense_reference
 from keras_dynamicgate.benchmarking.report import BenchmarkReport, Timing
 from keras_dynamicgate.counting.count import count_macs
 from keras_dynamicgate.engine.arrays import as_float32
 from keras_dynamicgate.engine.engine import InferenceEngine
+from keras_dynamicgate.latency.backend_function import runner
+from keras_dynamicgate.latency.timing import Run, measure
 from keras_dynamicgate.utils import checks
 
-Run = Callable[[np.ndarray], Any]
-
-LEAST_ROUNDS = 3
-WARM_UP, TIMED = 0.02, 0.02  # seconds a round; in shorter ones the caches still hold the run before
-LEAST_CALLS = 4
-PAUSE = 0.03  # seconds; idle threads of one library (OpenBLAS: 26 ms) spin and slow down the next
 MAC_SAMPLES = 1024
 
 
@@ -155,49 +148,6 @@ def _batches(x: np.ndarray, size: int) -> list[np.ndarray]:
     count = min(16, max(1, len(x) // size))
     index = np.arange(count * size) % len(x)
     return [np.ascontiguousarray(x[index[i * size : (i + 1) * size]]) for i in range(count)]
-
-
-def measure(
-    contenders: dict[str, Run], batches: list[np.ndarray], seconds: float
-) -> dict[str, list[float]]:
-    """Time functions on batches, round after round.
-
-    In each round every function runs for some milliseconds in a row, the first of them untimed, as
-    it would in a busy service. A pause before that gives the threads of the previous function time
-    to go to sleep.
-
-    Args:
-        contenders: Dict from name to a function of a batch.
-        batches: List of arrays that the calls take in turn.
-        seconds: Float, roughly how long all of it takes; there are at least `LEAST_ROUNDS` rounds.
-
-    Returns:
-        Dict from name to the list of times, in seconds.
-    """
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    turns = {name: itertools.cycle(batches) for name in contenders}
-    end, rounds = time.perf_counter() + seconds, 0
-    for name, run in contenders.items():
-        run(next(turns[name]))
-    while rounds < LEAST_ROUNDS or time.perf_counter() < end:
-        for name, run in contenders.items():
-            time.sleep(PAUSE)
-            _calls(run, turns[name], WARM_UP, 1)
-            times[name] += _calls(run, turns[name], TIMED, LEAST_CALLS)
-        rounds += 1
-    return times
-
-
-def _calls(run: Run, batches: Iterator[np.ndarray], seconds: float, least: int) -> list[float]:
-    """Call a function for some seconds, `least` times or more; return the time of each call."""
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
-        batch = next(batches)
-        begin = time.perf_counter()
-        run(batch)
-        times.append(time.perf_counter() - begin)
-    return times
 
 
 def _timing(name: str, size: int, times: Sequence[float], dense: float, share: float) -> Timing:

@@ -1,23 +1,16 @@
 """`MacBudget`: one number, the share of the multiply-accumulates that the model may use."""
 
-import warnings
-from typing import Any, get_args
+from typing import get_args
 
-import keras
-
-from keras_dynamicgate.callbacks.finite import check_finite
+from keras_dynamicgate.callbacks.budget_callback import BudgetCallback
 from keras_dynamicgate.callbacks.range_training import RangeTraining, budgets_in
-from keras_dynamicgate.callbacks.requirements import require_gates
-from keras_dynamicgate.callbacks.steered_cost import Count
-from keras_dynamicgate.callbacks.steered_training import SteeredTraining, forget_budgets
-from keras_dynamicgate.graph.data_sizes import TrainingInputs, has_open_axes, values_in_place
+from keras_dynamicgate.callbacks.steered_cost import Count, SteeredCost
+from keras_dynamicgate.callbacks.steered_training import SteeredTraining
 from keras_dynamicgate.utils import checks
-from keras_dynamicgate.utils.types import Inputs, Logs
-
-MISSED_BY = 0.05
+from keras_dynamicgate.utils.types import Inputs
 
 
-class MacBudget(keras.callbacks.Callback):
+class MacBudget(BudgetCallback):
     """Train a gated model to a budget of relative MACs, gate networks included.
 
     There is no penalty weight to tune: a controller inside the training step moves the price of
@@ -69,108 +62,17 @@ class MacBudget(keras.callbacks.Callback):
         ramp: float = 0.4,
         count: Count = "executed",
     ) -> None:
-        super().__init__()
         if isinstance(target, (tuple, list)):
             budgets_in(target)
         else:
             checks.number("target", target, "above 0 and at most 1", lambda t: 0 < t <= 1)
-        checks.number("warmup", warmup, "from 0 and below 1", lambda w: 0 <= w < 1)
-        checks.number(
-            "ramp",
-            ramp,
-            f"from 0 to 1 - warmup = {1 - warmup:g}",
-            lambda r: 0 <= r <= 1 - warmup + 1e-9,
-        )
+        super().__init__(warmup, ramp)
         checks.one_of("count", count, get_args(Count))
         self.target = target
-        self.warmup = warmup
-        self.ramp = ramp
         self.count = count
 
-        self._training: SteeredTraining | None = None
-        self._inputs: TrainingInputs | None = None
-        self._epoch: int | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Give what a copy begins with: the settings, but nothing of a training."""
-        of_a_training = dict.fromkeys(("_training", "_inputs", "_epoch"))
-        return {**vars(self), **vars(keras.callbacks.Callback()), **of_a_training}
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        require_gates(self.model, "MacBudget")
-        if not self.params["steps"] and self.params["epochs"] == 1:
-            raise ValueError(
-                "`MacBudget` has to know how long the training is. Give `fit` `steps_per_epoch` or "
-                "more than one epoch. Received: epochs=1 and data of unknown length"
-            )
-        forget_budgets(self.model)
-        if self._inputs is not None:  # of a training that broke off
-            self._inputs.stop()
-        self._training = self._inputs = self._epoch = None
-        if not has_open_axes(self.model):
-            self._training = self._new_training(None)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        begins = self._epoch is None
-        self._epoch = epoch
-        if self._training is None:
-            self._inputs = self._inputs or TrainingInputs(self.model)
-        elif begins:
-            # Only now: `BackupAndRestore` may have loaded weights when the training began.
-            self._begin(self._training)
-        else:
-            self._training.reach(epoch)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        self._begin_with_sizes(steps=batch)
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        self._begin_with_sizes(steps=self.params["steps"])
-        try:
-            check_finite(self.model, logs)
-        except FloatingPointError:
-            self._end()
-            raise
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        reached = self._end().items()
-        missed = {target: macs for target, macs in reached if abs(macs - target) > MISSED_BY}
-        if missed:
-            measured = " and ".join(f"{macs:.3f}" for macs in missed.values())
-            targets = " and of ".join(f"{target:g}" for target in missed)
-            warnings.warn(
-                f"The training ended at {measured} relative MACs, counted as {self.count}, "
-                f"with a budget of {targets}. Train for more steps, or with a learning rate "
-                "that falls.",
-                stacklevel=2,
-            )
-
-    def _new_training(self, sample: Inputs) -> SteeredTraining:
+    def new_training(self, sample: Inputs) -> SteeredTraining:
+        cost = SteeredCost(self.model, sample, self.count)
         if isinstance(self.target, (tuple, list)):
-            return RangeTraining(self.model, sample, budgets_in(self.target), self.count)
-        return SteeredTraining(self.model, sample, self.target, self.count)
-
-    def _begin_with_sizes(self, steps: int | None) -> None:
-        """Begin to steer once first steps have shown the sizes that the model leaves open."""
-        if self._inputs is None or self._inputs.sample is None:
-            return
-        self._inputs.stop()
-        sample, self._inputs = self._inputs.sample, None
-        values_in_place(self.model)
-        self._training = self._new_training(sample)
-        self._begin(self._training, steps or 0)
-
-    def _begin(self, training: SteeredTraining, steps: int = 0) -> None:
-        """Begin to steer after some steps of an epoch."""
-        epoch, epochs = self._epoch or 0, self.params["epochs"]
-        left = max((self.params["steps"] or 0) * (epochs - epoch) - steps, 0)
-        training.begin(epoch, epochs, left, warmup=self.warmup, ramp=self.ramp)
-        training.reach(epoch)
-
-    def _end(self) -> dict[float, float]:
-        """Stop to steer and give the relative MACs that were reached for each budget."""
-        if self._training is None:
-            return {}
-        reached = self._training.reached()
-        self._training.end()
-        return reached
+            return RangeTraining(self.model, cost, budgets_in(self.target))
+        return SteeredTraining(self.model, cost, self.target)

@@ -9,14 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dynamicgate.callbacks.steered_cost import Count
-from keras_dynamicgate.callbacks.steered_training import SteeredTraining
+from keras_dynamicgate.callbacks.steered_training import Steerable, SteeredTraining
 from keras_dynamicgate.gating.budget import LARGEST_GAIN, BudgetController
 from keras_dynamicgate.gating.budget_range import INITIAL_RANGE_STATE, RangeController, drawn_share
 from keras_dynamicgate.gating.price_table import BUDGET, COLUMNS, GAIN, MOST_BUDGETS, PRICE, TREND
 from keras_dynamicgate.layers.gated_layer import gated_layers
 from keras_dynamicgate.utils import checks
-from keras_dynamicgate.utils.types import Inputs
 
 LARGEST_STEP = 2.0
 
@@ -61,19 +59,16 @@ class RangeTraining(SteeredTraining):
 
     Args:
         model: As of `SteeredTraining`.
-        x: As of `SteeredTraining`.
-        targets: List of floats, the relative MACs to end with, the largest first.
-        count: As of `SteeredTraining`.
+        cost: As of `SteeredTraining`.
+        targets: List of floats, the relative costs to end with, the largest first.
 
     Raises:
         ValueError: As `SteeredTraining`, and if gates have a `balance`.
     """
 
-    def __init__(
-        self, model: keras.Model, x: Inputs, targets: Sequence[float], count: Count
-    ) -> None:
+    def __init__(self, model: keras.Model, cost: Steerable, targets: Sequence[float]) -> None:
         self.targets = targets
-        super().__init__(model, x, min(targets), count)
+        super().__init__(model, cost, min(targets))
         balanced = [layer.name for layer in gated_layers(model) if layer.gate.logit_balance]
         if balanced:
             # An engine for all budgets subtracts one price a gate, which balance does not let it.

@@ -1,14 +1,12 @@
 """`SteeredCost`: the relative MACs that a budget steers, for how open the gates are."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
 from keras_dynamicgate.callbacks.requirements import require_counted_gates
-from keras_dynamicgate.counting.count import masks_as_in_training
 from keras_dynamicgate.counting.delivery import delivery
-from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.openness import Averages
 from keras_dynamicgate.macs.model_cost import model_cost
@@ -36,8 +34,15 @@ class SteeredCost:
         ValueError: If a gated layer is not counted.
     """
 
+    callback = "MacBudget"
+    others = (
+        'with `count="deliverable"` it steers those alone that save something '
+        "(`print(count_macs(model))` says which do not)."
+    )
+
     def __init__(self, model: keras.Model, x: Inputs, count: Count) -> None:
         self._model, self._x, self._count = model, x, count
+        self.unit = f"relative MACs, counted as {count}"
         self._counted = self._cost = require_counted_gates(model, "MacBudget", x)
         self.gates: list[Gate] = list(self._counted.gates.values())
         self._useless: list[Gate] = []
@@ -53,9 +58,16 @@ class SteeredCost:
         """Give how often a gate is called for one sample."""
         return self._counted.calls[gate]
 
-    def all_products(self) -> list[Product]:
-        """List the products that are counted."""
-        return self._cost.all_products()
+    def kind(self) -> Any:
+        """Give what each product costs, comparable by `==`; layers are compared by identity."""
+        return [
+            (product.macs, product.inputs, product.outputs, product.of_gate, id(product.kept))
+            for product in self._cost.all_products()
+        ]
+
+    def asked(self, target: float) -> str:
+        """Give the argument that asked for a budget."""
+        return f"target={target}"
 
     def relative(self, averages: Averages) -> Tensor:
         """Give the relative MACs, a tensor of shape `()` or `(cases,)`.
@@ -71,7 +83,7 @@ class SteeredCost:
         """Give what more, in relative MACs, is deliverable now than `relative` knows."""
         if self._count == "executed":
             return 0.0
-        _, masks = masks_as_in_training(self._counted)
+        _, masks = self._counted.decisions_in_training()
         opened = {gate: masks[gate] * 0.0 + 1.0 for gate in self._useless}
         known = sum(each.executed({**masks, **opened}) for each in self._cost.all_products())
         exact = delivery(self._model, self._counted, self._x).remaining(masks)

@@ -1,12 +1,11 @@
-"""One training of a model that `MacBudget` steers, from its first step to its end."""
+"""One training of a model that is steered to a budget, from its first step to its end."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 from keras import ops
 
-from keras_dynamicgate.callbacks.steered_cost import Count, SteeredCost
 from keras_dynamicgate.gating.budget import (
     INITIAL_STATE,
     LARGEST_ERROR,
@@ -17,10 +16,47 @@ from keras_dynamicgate.gating.budget import (
 )
 from keras_dynamicgate.gating.gate import Gate
 from keras_dynamicgate.gating.masks import fewest_open
+from keras_dynamicgate.gating.openness import Averages
 from keras_dynamicgate.graph.averages import average_all, average_without
 from keras_dynamicgate.graph.kept_step import keep_step, use_step
 from keras_dynamicgate.layers.gated_layer import gated_layers
-from keras_dynamicgate.utils.types import Inputs, Tensor
+from keras_dynamicgate.utils.types import Tensor
+
+
+class Steerable(Protocol):
+    """What a model costs, in relation to the full network, for how open its gates are.
+
+    Attributes:
+        gates: List of the gates that save something, in the order in which they run.
+        callback: Name of the callback that steers it.
+        unit: What a number of it says, for messages.
+        others: Sentence about the gates that are not steered, for messages.
+    """
+
+    gates: list[Gate]
+    callback: str
+    unit: str
+    others: str
+
+    def calls(self, gate: Gate) -> int:
+        """Give how often a gate is called for one sample."""
+
+    def relative(self, averages: Averages) -> Tensor:
+        """Give the relative cost, a tensor of shape `()` or `(cases,)`.
+
+        Args:
+            averages: Dict from each gate in `gates` to a tensor of shape `(gates,)`, or
+                `(cases, gates)` for several cases at once.
+        """
+
+    def overlooked(self) -> float:
+        """Give what more the model costs now than `relative` knows."""
+
+    def kind(self) -> Any:
+        """Give what tells this cost from another one, comparable by `==`."""
+
+    def asked(self, target: float) -> str:
+        """Give the argument that asked for a relative cost."""
 
 
 class SteeredTraining:
@@ -28,22 +64,25 @@ class SteeredTraining:
 
     Args:
         model: A compiled model.
-        x: Inputs of the sizes that the model leaves open, or `None` if it leaves none.
-        target: Float, the relative MACs to end with.
-        count: `"executed"` or `"deliverable"`, which MACs these are.
+        cost: The `Steerable` cost of it.
+        target: Float, the relative cost to end with.
 
     Raises:
-        ValueError: If a gated layer is not counted, no gate can be steered or the target is out of
-            reach.
+        ValueError: If no gate can be steered or the target is out of reach.
     """
 
-    def __init__(self, model: keras.Model, x: Inputs, target: float, count: Count) -> None:
+    def __init__(self, model: keras.Model, cost: Steerable, target: float) -> None:
         self.model = model
         self.target = target
-        self._cost = SteeredCost(model, x, count)
+        self._cost = cost
         self._gates = self._cost.gates
         self._steered = [gate for gate in self._gates if is_steerable(gate)]
         self._check_reachable()
+
+    @property
+    def unit(self) -> str:
+        """What a number of the cost says, for messages."""
+        return self._cost.unit
 
     def begin(
         self, epoch: int, epochs: int, steps_left: int, *, warmup: float, ramp: float
@@ -54,14 +93,14 @@ class SteeredTraining:
             epoch: Integer, the epoch that begins.
             epochs: Integer, the epoch at which the training ends.
             steps_left: Integer, the steps up to that end, 0 if that is not known.
-            warmup: Float, as of `MacBudget`.
-            ramp: Float, as of `MacBudget`.
+            warmup: Float, as of `BudgetCallback`.
+            ramp: Float, as of `BudgetCallback`.
         """
         if any(gate.budget is not None for gate in self._gates):
             self.end()
             raise ValueError(
-                "A training can have one `MacBudget`: two prices would fight for the same gates. "
-                f"Received: another one, of target={self.target}"
+                f"A training can have one `{self._cost.callback}`: two prices would fight for the "
+                f"same gates. Received: another one, of {self._cost.asked(self.target)}"
             )
         self._prepare()
         progress = min(self._state()[0], 1.0) if epoch > 0 else 0.0
@@ -75,7 +114,7 @@ class SteeredTraining:
         self._epochs = epochs
         self._plan = BudgetPlan(
             target=self.target,
-            start=max(self._largest(), self._relative_macs(now)),
+            start=max(self._largest(), self._relative(now)),
             warmup=warmup,
             ramp=ramp,
             progress_per_step=_progress_per_step(progress, steps_left),
@@ -104,7 +143,7 @@ class SteeredTraining:
         keep_step(self.model, self._kind_of_step())
 
     def reached(self) -> dict[float, float]:
-        """Give the relative MACs of the last steps, of which a single one may be far off.
+        """Give the relative cost of the last steps, of which a single one may be far off.
 
         Returns:
             Dict from each budget of the training to what it has come to.
@@ -115,7 +154,7 @@ class SteeredTraining:
     def _followed(
         self, plan: BudgetPlan, progress: float, trend: float, share: float = 1.0
     ) -> float:
-        """Give the relative MACs that a controller has followed.
+        """Give the relative cost that a controller has followed.
 
         Args:
             plan: The `BudgetPlan` of the training, with the budget that was followed.
@@ -130,7 +169,7 @@ class SteeredTraining:
             if abs(error) < 0.9 * LARGEST_ERROR:  # and is not cut off
                 allowed = ops.convert_to_numpy(plan.allowance(progress))
                 return float(allowed) * math.exp(error)
-        return self._relative_macs(self._open_ratios())
+        return self._relative(self._open_ratios())
 
     def _prepare(self) -> None:
         """Take away what a training for several budgets has left in the gates."""
@@ -140,7 +179,7 @@ class SteeredTraining:
                 gate.budget_state.assign(INITIAL_STATE)
 
     def _largest(self) -> float:
-        """Give the largest relative MACs to end with."""
+        """Give the largest relative cost to end with."""
         return self.target
 
     def _new_controller(self) -> BudgetController:
@@ -151,16 +190,12 @@ class SteeredTraining:
 
         Layers are compared by identity.
         """
-        products = [
-            (product.macs, product.inputs, product.outputs, product.of_gate, id(product.kept))
-            for product in self._cost.all_products()
-        ]
-        return self._gates, [is_steerable(gate) for gate in self._gates], products
+        return self._gates, [is_steerable(gate) for gate in self._gates], self._cost.kind()
 
     def _state(self) -> list[float]:
         return [float(each) for each in ops.convert_to_numpy(self._gates[0].budget_state)]
 
-    def _relative_macs(self, averages: dict[Gate, Tensor]) -> float:
+    def _relative(self, averages: dict[Gate, Tensor]) -> float:
         return float(ops.convert_to_numpy(self._cost.relative(averages)))
 
     def _all_open(self) -> dict[Gate, Tensor]:
@@ -172,19 +207,19 @@ class SteeredTraining:
     def _check_reachable(self) -> None:
         if not self._steered:
             raise ValueError(
-                "`MacBudget` needs gates that it can steer: those with `top_k` open a fixed share, "
-                'frozen ones do not learn, and with `count="deliverable"` it steers those alone '
-                "that save something (`print(count_macs(model))` says which do not). "
+                f"`{self._cost.callback}` needs gates that it can steer: those with `top_k` open a "
+                f"fixed share, frozen ones do not learn, and {self._cost.others} "
                 f"Received: model {self.model.name!r} without any other gates"
             )
         least = {gate: opened * _least_open(gate) for gate, opened in self._all_open().items()}
-        lowest = self._relative_macs(least)
+        lowest = self._relative(least)
         if lowest > self.target:
+            asked = self._cost.asked(self.target)
             raise ValueError(
-                f"Argument `target` is out of reach: model {self.model.name!r} costs at least "
-                f"{lowest:.3f} relative MACs, by its ungated layers, gate networks, `min_open` "
-                "and `top_k`. Gate more layers, make the gate networks smaller or raise the "
-                f"budget. Received: target={self.target}"
+                f"Argument `{asked.split('=')[0]}` is out of reach: model {self.model.name!r} "
+                f"costs at least {lowest:.3f} {self._cost.unit}, by its ungated layers, gate "
+                "networks, `min_open` and `top_k`. Gate more layers, make the gate networks "
+                f"smaller or raise the budget. Received: {asked}"
             )
 
 

@@ -85,7 +85,7 @@ def count_macs(
     cost = model_cost(model, x)
     averages = _Averages(cost, delivery(model, cost, x))
     if x is None:
-        probabilities, masks = masks_as_in_training(cost)
+        probabilities, masks = cost.decisions_in_training()
         averages.add(probabilities, masks, samples=1)
         return averages.report(samples=None)
     for rows, record in record_batches(model, x, batch_size):
@@ -93,19 +93,6 @@ def count_macs(
         samples = rows.stop - rows.start
         averages.add(record.probabilities(), record.masks(), samples, batch_labels)
     return averages.report(samples=averages.samples)
-
-
-def masks_as_in_training(cost: ModelCost) -> tuple[Masks, Masks]:
-    """Give probabilities and masks as of one sample: exact for static gates, else the means."""
-    probabilities, masks = {}, {}
-    for gate in cost.gates.values():
-        if gate.input_dependent:
-            probabilities[gate] = ops.convert_to_numpy(gate.usage)[None]
-            masks[gate] = ops.convert_to_numpy(gate.open_ratio)[None]
-        else:
-            probability, mask = gate.static_decision()
-            probabilities[gate], masks[gate] = probability[None], mask[None]
-    return probabilities, masks
 
 
 def class_labels(y: Any, x: Inputs) -> np.ndarray:

@@ -67,11 +67,20 @@ class InferenceEngine:
     """
 
     def __init__(self, model: keras.Model, threads: int | None = None) -> None:
-        cores = _available_cores()
         if threads is not None:
             checks.positive_integer("threads", threads)
+        self._load(make_plan(model), threads)
+
+    @classmethod
+    def of_plan(cls, plan: Plan, threads: int | None = None) -> "InferenceEngine":
+        """Make an engine that runs a plan, whose steps lose their arrays."""
+        engine = cls.__new__(cls)
+        engine._load(plan, threads)
+        return engine
+
+    def _load(self, plan: Plan, threads: int | None) -> None:
+        cores = _available_cores()
         threads = cores if threads is None else min(threads, cores)
-        plan = make_plan(model)
         self._input_shape = plan.input_shape
         self._features = plan.steps[0].features
         self._output_features = plan.output_features

@@ -140,6 +140,7 @@ def decide(planner: Planner, layer: GatedLayer, tensor: Tensor, block: int) -> s
             top_k=gate.top_k or 0,
             fewest=masks.fewest_open(gate.min_open, gate.gates),
             price=planner.price(gate),
+            layer=layer.name,
         )
     )
     return mask

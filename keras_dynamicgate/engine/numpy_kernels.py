@@ -38,15 +38,15 @@ class NumpyKernels:
             outputs: Float32 array of shape `(rows, features)` that is written.
             prices: Float32 array of what each gate charges.
         """
-        batch = _Batch(self.plan, inputs, outputs, prices)
+        batch = Batch(self.plan, inputs, outputs, prices)
         # A closed block holds numbers of earlier steps, which may overflow.
         with np.errstate(all="ignore"):
             for step in self.plan.steps:
-                _RUN[type(step)](batch, step)
+                RUN[type(step)](batch, step)
 
 
-class _Batch:
-    """The buffers and masks of one batch."""
+class Batch:
+    """The buffers and masks of one batch, on which steps run."""
 
     def __init__(
         self, plan: steps.Plan, inputs: np.ndarray, outputs: np.ndarray, prices: np.ndarray
@@ -150,18 +150,18 @@ class _Batch:
         self.outputs[:] = gather(self.buffers[step.source], step.columns)
 
 
-_RUN: dict[type, Callable[..., None]] = {
-    steps.Load: _Batch.load,
-    steps.Product: _Batch.product,
-    steps.Decide: _Batch.decide,
-    steps.Shut: _Batch.shut,
-    steps.Multiply: _Batch.multiply,
-    steps.CloseBlocks: _Batch.close_blocks,
-    steps.Affine: _Batch.affine,
-    steps.Normalize: _Batch.normalize,
-    steps.Activate: _Batch.activate,
-    steps.Rearrange: _Batch.rearrange,
-    steps.Store: _Batch.store,
+RUN: dict[type, Callable[..., None]] = {
+    steps.Load: Batch.load,
+    steps.Product: Batch.product,
+    steps.Decide: Batch.decide,
+    steps.Shut: Batch.shut,
+    steps.Multiply: Batch.multiply,
+    steps.CloseBlocks: Batch.close_blocks,
+    steps.Affine: Batch.affine,
+    steps.Normalize: Batch.normalize,
+    steps.Activate: Batch.activate,
+    steps.Rearrange: Batch.rearrange,
+    steps.Store: Batch.store,
 }
 
 

@@ -120,7 +120,8 @@ class Product(Step):
 class Decide(Step):
     """Make a mask from logits: open above the threshold, or the `top_k` largest of a row.
 
-    The threshold is raised by one of the prices of the call.
+    The threshold is raised by one of the prices of the call. `layer` is the name of the layer whose
+    gates these are.
     """
 
     source: int
@@ -130,6 +131,7 @@ class Decide(Step):
     top_k: int
     fewest: int
     price: int
+    layer: str
 
 
 @dataclasses.dataclass

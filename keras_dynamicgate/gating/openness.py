@@ -249,6 +249,16 @@ class ShareOpen(Open):
         return self.open_share
 
 
+def gates_in(part: Open | None) -> set[Any]:
+    """Give the gates that a description names, none for `None`."""
+    if isinstance(part, GateOpen):
+        return {part.gate}
+    if isinstance(part, JoinedOpen):
+        return set().union(*(gates_in(each) for each, _ in part.parts))
+    values = [] if part is None else vars(part).values()
+    return set().union(*(gates_in(value) for value in values if isinstance(value, Open)))
+
+
 def with_rank(features: Any, rank: int, xp: Any = np) -> Any:
     """Insert axes of size 1 after the samples, for positions that all are alike."""
     missing = rank - len(features.shape)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_dynamicgate.gating.cost import Product
 from keras_dynamicgate.gating.gate import Gate
@@ -104,6 +105,25 @@ class ModelCost:
     def uncounted_share(self) -> float:
         """Estimate the share of the model's multiply-accumulates that is not counted."""
         return self.uncounted_macs / max(self.uncounted_macs + self.dense(), 1)
+
+    def decisions_in_training(self) -> tuple[Masks, Masks]:
+        """Give probabilities and masks as of one sample, without data.
+
+        They are exact for static gates; for the others they are the means of the last training
+        batch.
+
+        Returns:
+            Two dicts from `Gate` to an array of shape `(1, gates)`.
+        """
+        probabilities, masks = {}, {}
+        for gate in self.gates.values():
+            if gate.input_dependent:
+                probabilities[gate] = ops.convert_to_numpy(gate.usage)[None]
+                masks[gate] = ops.convert_to_numpy(gate.open_ratio)[None]
+            else:
+                probability, mask = gate.static_decision()
+                probabilities[gate], masks[gate] = probability[None], mask[None]
+        return probabilities, masks
 
     def per_sample(self, masks: Masks) -> tuple[np.ndarray, np.ndarray]:
         """Give the executed and the gate multiply-accumulates of each sample.

@@ -8,10 +8,10 @@ import pytest
 from keras import layers
 
 import keras_dynamicgate as kdg
-from keras_dynamicgate.benchmarking.backend_function import runner
-from keras_dynamicgate.benchmarking.benchmark import benchmark, measure
+from keras_dynamicgate.benchmarking.benchmark import benchmark
 from keras_dynamicgate.benchmarking.dense_reference import dense_reference
 from keras_dynamicgate.benchmarking.report import BenchmarkReport, Timing
+from keras_dynamicgate.latency.backend_function import runner
 
 pytest.importorskip("numba")
 
@@ -91,16 +91,6 @@ def test_a_report_reads_as_a_table_and_as_json():
     assert "4.00" in text
     assert "A note." in text
     assert json.loads(json.dumps(report.to_dict()))["timings"][0]["median"] == 0.25
-
-
-def test_runs_are_interleaved_and_their_first_call_is_not_timed(monkeypatch):
-    for phase in ("WARM_UP", "TIMED"):
-        monkeypatch.setattr(f"keras_dynamicgate.benchmarking.benchmark.{phase}", 0.0)
-    calls = []
-    run = {name: lambda batch, name=name: calls.append(name) for name in "ab"}
-    times = measure(run, [None], seconds=0.0)
-    assert calls == ["a", "b"] + 3 * (5 * ["a"] + 5 * ["b"])
-    assert len(times["a"]) == len(times["b"]) == 12
 
 
 def test_the_dense_reference_is_the_network_with_every_gate_open(x):
