@@ -91,8 +91,9 @@ class RangeTraining(SteeredTraining):
         found = {}
         for number, target in enumerate(self.targets):
             plan = dataclasses.replace(self._plan, target=target)
-            share = drawn_share(number, len(self.targets)) / self._calls()
-            found[target] = self._followed(plan, progress, float(rows[number, TREND]), share)
+            share = drawn_share(number, len(self.targets))
+            trend = float(rows[number, TREND])
+            found[target] = self._followed(plan, progress, trend, self._calls(), share)
             self._stand_at(number)
             found[target] += self._cost.overlooked()
         self._stand_at(0)

@@ -152,7 +152,7 @@ class SteeredTraining:
         return {self.target: self._followed(self._plan, progress, trend) + self._cost.overlooked()}
 
     def _followed(
-        self, plan: BudgetPlan, progress: float, trend: float, share: float = 1.0
+        self, plan: BudgetPlan, progress: float, trend: float, calls: int = 1, share: float = 1.0
     ) -> float:
         """Give the relative cost that a controller has followed.
 
@@ -160,10 +160,11 @@ class SteeredTraining:
             plan: The `BudgetPlan` of the training, with the budget that was followed.
             progress: Float, the share of the training that is done.
             trend: Float, the running mean of the error.
-            share: Float, the share of the steps that were for this budget. Defaults to 1.0.
+            calls: Integer, how many of the steps of progress are one error. Defaults to 1.
+            share: Float, the share of the errors that were of this budget. Defaults to 1.0.
         """
-        counted = share * (progress - plan.warmup) / (plan.progress_per_step or 1e-3)
-        if counted >= 1.0:
+        counted = (progress - plan.warmup) / (plan.progress_per_step or 1e-3) / calls
+        if share * counted >= 1.0:
             # A running mean, which the warm-up has brought to 0.
             error = trend / (1.0 - (1.0 - TREND_RATE) ** counted)
             if abs(error) < 0.9 * LARGEST_ERROR:  # and is not cut off

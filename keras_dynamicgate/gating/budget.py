@@ -71,22 +71,25 @@ class Follower(NamedTuple):
     drift: Any
     trend: Any
 
-    def follow(self, error: Tensor, started: Tensor) -> tuple["Follower", Tensor]:
+    def follow(self, error: Tensor, started: Tensor, steps: Any = 1) -> tuple["Follower", Tensor]:
         """Give the follower after one more error, and by how much the price rises.
 
         Args:
             error: Scalar tensor, the logarithm of measured over allowed relative MACs.
             started: Scalar tensor, 1.0 once anything is charged, else 0.0.
+            steps: Number, the steps of the training since the error before. What was gathered
+                fades with them, or a price that seldom moves goes on long after the gates have
+                settled. Defaults to 1.
         """
         error = started * ops.clip(error, -LARGEST_ERROR, LARGEST_ERROR)
         gain = self.gain
         gain = ops.where(error * self.trend >= 0.0, gain * GAIN_RISE, gain * GAIN_FALL)
         gain = ops.clip(gain, SMALLEST_GAIN, LARGEST_GAIN)
-        trend = self.trend + TREND_RATE * (error - self.trend)
+        trend = error + (1.0 - TREND_RATE) ** steps * (self.trend - error)
         # The integral follows gates that drift: the pressure moves them at every step. What it has
         # gathered fades once it points the wrong way, as it does when the learning rate has fallen.
         # In proportion to the gain, so that it is damped alike wherever gates lie close together.
-        drift = ops.where(trend * self.drift < 0.0, self.drift * DRIFT_FALL, self.drift)
+        drift = ops.where(trend * self.drift < 0.0, self.drift * DRIFT_FALL**steps, self.drift)
         drift = ops.clip(drift + DRIFT_SHARE * gain * error, -LARGEST_DRIFT, LARGEST_DRIFT)
         return Follower(gain, drift, trend), gain * error + started * drift
 

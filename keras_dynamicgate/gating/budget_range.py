@@ -93,8 +93,9 @@ class RangeController(BudgetController):
         rows = ops.sum(tables * is_row, axis=1)
         budget, followed = rows[0, BUDGET], rows[0, GAIN : TREND + 1]
         allowed = dataclasses.replace(plan, target=budget).allowance(progress)
+        steps = ops.sum(_steps_between_draws(tables[0, :, BUDGET]) * is_row[:, 0])
         follower, rise = Follower(*ops.unstack(followed, 3)).follow(
-            ops.log(measured / allowed), started
+            ops.log(measured / allowed), started, steps
         )
         prices = raised(rows[:, PRICE], rise)
         same = ops.ones_like(prices)
@@ -114,9 +115,21 @@ def _is_row(number: Tensor) -> Tensor:
     return ops.expand_dims(ops.cast(ops.equal(numbers, number), "float32"), -1)
 
 
+def _used(budgets: Tensor) -> Tensor:
+    """Count the rows that are used."""
+    return ops.sum(ops.cast(ops.not_equal(budgets, UNUSED), "float32"))
+
+
+def _steps_between_draws(budgets: Tensor) -> Tensor:
+    """Give for each row how many steps lie between two draws of it, on average."""
+    used = _used(budgets)
+    is_smallest = ops.equal(ops.arange(MOST_BUDGETS, dtype="float32"), used - 1.0)
+    return (used + SMALLEST_DRAWN - 1.0) / ops.where(is_smallest, SMALLEST_DRAWN, 1.0)
+
+
 def _draw(place: Tensor, budgets: Tensor) -> Tensor:
     """Give the row for a place from 0 to 1."""
-    used = ops.sum(ops.cast(ops.not_equal(budgets, UNUSED), "float32"))
+    used = _used(budgets)
     return ops.minimum(ops.floor(place * (used + SMALLEST_DRAWN - 1.0)), used - 1.0)
 
 
