@@ -18,7 +18,7 @@ pytest.importorskip("twine")
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAME = f"keras_dynamicgate-{kdg.__version__}"
-WHEEL_LIMIT, SDIST_LIMIT = 500_000, 2_000_000  # bytes; half of the sdist are golden files
+WHEEL_LIMIT, SDIST_LIMIT = 600_000, 2_000_000  # bytes; half of the sdist are golden files
 
 
 def run(*command, **arguments):
