@@ -5,6 +5,7 @@ import pathlib
 
 import comparison_tables
 import numpy as np
+from plasticity_tables import json_lines
 
 from keras_dynamicgate.experiments.tables import markdown
 
@@ -47,8 +48,7 @@ def elastic():
 def budget_switch():
     """Lay out what it takes to go to another budget."""
     rows = []
-    for line in (RESULTS / "budget_switch.jsonl").read_text().splitlines():
-        run = json.loads(line)
+    for run in json_lines("budget_switch.jsonl"):
         rows.append(
             [
                 run["backend"],

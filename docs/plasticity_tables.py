@@ -34,7 +34,7 @@ def drift():
 
 def continual():
     """Lay out what a network keeps that grows into one task after the other."""
-    runs = _lines("continual.jsonl")
+    runs = json_lines("continual.jsonl")
     rows = []
     for scenario, name in WAYS.items():
         mine = [run for run in runs if run["scenario"] == scenario]
@@ -50,7 +50,7 @@ def continual():
 
 def streams():
     """Lay out the accuracies of trees and networks on streams."""
-    runs = _lines("streams.jsonl")
+    runs = json_lines("streams.jsonl")
     names = list(dict.fromkeys(run["stream"] for run in runs))
     rows = []
     for model in dict.fromkeys(run["model"] for run in runs):
@@ -66,7 +66,8 @@ def streams():
     return markdown(["model", *heads], rows)
 
 
-def _lines(name):
+def json_lines(name):
+    """Read the rows of a result file with one on each line."""
     return [json.loads(line) for line in (RESULTS / name).read_text().splitlines()]
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 import warnings
 from typing import Any
 
@@ -17,6 +16,7 @@ from keras_dynamicgate.engine.price_list import PriceList
 from keras_dynamicgate.engine.steps import Plan, Product
 from keras_dynamicgate.gating.not_a_number import samples_with_nan
 from keras_dynamicgate.utils import checks
+from keras_dynamicgate.utils.cores import available_cores
 from keras_dynamicgate.utils.extras import install_command
 
 _FLOAT32 = np.dtype("float32")
@@ -79,7 +79,7 @@ class InferenceEngine:
         return engine
 
     def _load(self, plan: Plan, threads: int | None) -> None:
-        cores = _available_cores()
+        cores = available_cores()
         threads = cores if threads is None else min(threads, cores)
         self._input_shape = plan.input_shape
         self._features = plan.steps[0].features
@@ -218,12 +218,6 @@ def _warn_of_nan(x: np.ndarray) -> None:
             f"do their outputs. The first is sample {int(wrong.argmax())}.",
             stacklevel=3,
         )
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _kernels(plan: Plan, threads: int) -> Any:

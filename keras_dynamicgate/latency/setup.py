@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import pathlib
 import platform
 import re
@@ -10,6 +9,8 @@ import warnings
 from typing import Literal
 
 import keras
+
+from keras_dynamicgate.utils.cores import available_cores
 
 Runtime = Literal["compact", "engine"]
 
@@ -55,8 +56,7 @@ class Setup:
         """
         backend = backend or keras.backend.backend()
         version = importlib.metadata.version(backend)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        cores = cores or 1
+        cores = available_cores()
         return cls(runtime, backend, version, _processor(), cores, threads or cores, batch_size)
 
     def check(self) -> None:

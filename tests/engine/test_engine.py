@@ -241,7 +241,7 @@ def test_large_batches_run_in_pieces():
 
 
 def test_threads_share_what_is_worth_sharing(monkeypatch):
-    monkeypatch.setattr("keras_dynamicgate.engine.engine._available_cores", lambda: 3)
+    monkeypatch.setattr("keras_dynamicgate.engine.engine.available_cores", lambda: 3)
     model = randomized(
         keras.Sequential(
             [

@@ -209,7 +209,7 @@ def test_threads_must_be_positive(model, threads):
 
 
 def test_no_more_threads_are_used_than_there_are_cores(model, monkeypatch):
-    monkeypatch.setattr("keras_dynamicgate.engine.engine._available_cores", lambda: 2)
+    monkeypatch.setattr("keras_dynamicgate.engine.engine.available_cores", lambda: 2)
     engine = InferenceEngine(model, threads=2000)
     assert engine.threads == 2
     engine.predict(np.zeros((4096, 64), "float32"))
@@ -218,7 +218,7 @@ def test_no_more_threads_are_used_than_there_are_cores(model, monkeypatch):
 
 
 def test_many_callers_at_once_get_their_own_answers(model, monkeypatch):
-    monkeypatch.setattr("keras_dynamicgate.engine.engine._available_cores", lambda: 3)
+    monkeypatch.setattr("keras_dynamicgate.engine.engine.available_cores", lambda: 3)
     engine = InferenceEngine(model, threads=3)
     inputs = [
         np.random.default_rng(i).normal(size=(1 + 97 * i, 64)).astype("float32") for i in range(6)
